@@ -1,0 +1,1 @@
+"""Audio-visual correspondence networks on frames and log-spectrograms."""

@@ -1,0 +1,1 @@
+"""Command-line jobs: each file parses its flags and calls the library."""

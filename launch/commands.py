@@ -1,0 +1,38 @@
+"""What every command does around its job: flags in, one line per user error out."""
+
+import os
+import sys
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, logging
+
+from crossmodal.errors import UserError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs `main` under absl; a user's mistake ends as one line and exit status 1.
+
+    Args:
+      main: the job; it reads FLAGS and takes no argument.
+    """
+
+    def guarded(arguments: list[str]) -> None:
+        if len(arguments) > 1:
+            fail(f"unexpected argument {arguments[1]!r}: flags are written --name=value")
+        logging.set_verbosity(logging.WARNING)
+        try:
+            main()
+        except UserError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    app.run(guarded)
+
+
+def fail(message: str) -> None:
+    """Prints one line to standard error and exits with status 1."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
