@@ -1,0 +1,1 @@
+"""Joint audio-visual embeddings from YouTube-8M features."""
