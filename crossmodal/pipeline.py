@@ -1,0 +1,187 @@
+"""The input pipeline of training: read -> parse -> sample -> batch.
+
+The order of the examples and every random choice are functions of (seed, epoch,
+index), so a run can take up its position at any step without saved buffers: within
+memory by arithmetic, from files by passing over the serialised records of the
+current epoch. An epoch is a whole number of batches; each epoch leaves out other
+examples, fewer than a batch.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from crossmodal.errors import UserError
+from crossmodal.reading import BLOCK, CYCLE, Records, load_arrays, opener, part_of
+
+Batch = dict[str, tf.Tensor]
+Sample = Callable[[Batch, tf.Tensor], Batch]
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineConfig:
+    """How training batches are drawn.
+
+    Attributes:
+      batch_size: global, over all workers.
+      seed: of the order and of every random choice.
+      shuffle_window: records among which the next one is drawn; 0 for file order.
+        With `cache` the whole set is shuffled and the window is not used.
+      cache: `none` (from files) or `memory` (features kept as float16).
+    """
+
+    batch_size: int
+    seed: int = 0
+    shuffle_window: int = 20_000
+    cache: str = "none"
+
+
+def shuffled(records: Records, config: PipelineConfig, epoch: tf.Tensor) -> tf.data.Dataset:
+    """The serialised records of one epoch in the order that (seed, epoch) gives."""
+    number, keep = len(records.shards), part_of(records)
+    order = tf.range(number, dtype=tf.int64)
+    if config.shuffle_window:
+        order = permuted(order, config.seed, epoch, number)
+    stream = tf.data.Dataset.from_tensor_slices(order).interleave(
+        opener(records),
+        cycle_length=CYCLE,
+        block_length=16,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    if keep:
+        stream = stream.batch(BLOCK).map(keep).unbatch()
+    if config.shuffle_window:
+        seed = tf.random.fold_in(tf.constant([config.seed, 1], tf.int64), epoch)[0]
+        stream = stream.shuffle(config.shuffle_window, seed, reshuffle_each_iteration=False)
+    return stream
+
+
+def permuted(index: tf.Tensor, seed: int, epoch: tf.Tensor, number: int) -> tf.Tensor:
+    """Where each position of an epoch's order points to, without drawing the whole order."""
+    seeds = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.random.experimental.index_shuffle(index, seeds, number - 1)
+
+
+def streamed(
+    records: Records, config: PipelineConfig, size: int, steps: int, start: int
+) -> tf.data.Dataset:
+    """Batches `(epoch, index, batch)` from files, from step `start` on.
+
+    Args:
+      records: of this worker.
+      config: seed and window.
+      size: examples a batch.
+      steps: batches an epoch.
+      start: the first step.
+    """
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        first = tf.where(epoch == start // steps, start % steps, 0)
+        stream = shuffled(records, config, epoch).skip(tf.cast(first, tf.int64) * size)
+        batches = stream.batch(size, drop_remainder=True).take(steps - tf.cast(first, tf.int64))
+        return batches.enumerate(first).map(lambda index, batch: (epoch, index, batch))
+
+    stream = tf.data.Dataset.counter(start // steps).flat_map(one_epoch)
+    return stream.map(
+        lambda epoch, index, batch: (epoch, index, records.schema.parse(batch)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def cached(
+    arrays: dict[str, np.ndarray], config: PipelineConfig, size: int, steps: int, start: int
+) -> tf.data.Dataset:
+    """Like `streamed`, from arrays in memory; any step is reached at once."""
+    number = len(next(iter(arrays.values())))
+    tensors = {name: tf.constant(values) for name, values in arrays.items()}
+
+    def one_batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Batch]:
+        epoch, index = step // steps, step % steps
+        rows = index * size + tf.range(size, dtype=tf.int64)
+        if config.shuffle_window:
+            rows = permuted(rows, config.seed, epoch, number)
+        batch = {name: tf.gather(values, rows) for name, values in tensors.items()}
+        return epoch, index, {
+            name: tf.cast(v, tf.float32) if v.dtype == tf.float16 else v
+            for name, v in batch.items()
+        }
+
+    return tf.data.Dataset.counter(start).map(
+        one_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingBatches:
+    """An endless supply of training batches that starts at any step.
+
+    Made by `open_training`, which counts (and with `cache="memory"` loads) the records
+    of one worker once.
+    """
+
+    records: Records
+    config: PipelineConfig
+    size: int
+    steps_per_epoch: int
+    worker: int
+    arrays: dict[str, np.ndarray] | None
+
+    def dataset(self, start_step: int = 0, sample: Sample | None = None) -> tf.data.Dataset:
+        """Batches from a step on.
+
+        Args:
+          start_step: how many batches of a run from the beginning are left out.
+          sample: a function of a batch and a seed (two integers) that makes the random
+            choices of the batch.
+        """
+        arguments = (self.config, self.size, self.steps_per_epoch, start_step)
+        if self.arrays is None:
+            stream = streamed(self.records, *arguments)
+        else:
+            stream = cached(self.arrays, *arguments)
+
+        def choose(epoch: tf.Tensor, index: tf.Tensor, batch: Batch) -> Batch:
+            seed = tf.constant([self.config.seed, 2 + self.worker], tf.int64)
+            seed = tf.random.fold_in(tf.random.fold_in(seed, epoch), index)
+            return sample(batch, seed) if sample else batch
+
+        stream = stream.map(choose, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return stream.prefetch(tf.data.AUTOTUNE)
+
+
+def open_training(
+    records: Records, config: PipelineConfig, worker: int = 0, num_workers: int = 1
+) -> TrainingBatches:
+    """Prepares the training batches of one worker.
+
+    Every worker reads its own shards and gives the same number of batches an epoch,
+    that of the worker with the fewest records.
+
+    Raises:
+      UserError: there are fewer shards than workers, fewer records than a batch, or the
+        batch cannot be divided among the workers.
+    """
+    if config.batch_size % num_workers:
+        raise UserError(
+            f"--batch_size={config.batch_size} cannot be divided among {num_workers} workers"
+        )
+    if len(records.shards) < num_workers:
+        raise UserError(
+            f"{len(records.shards)} shards are too few for {num_workers} workers: "
+            "split them or use fewer workers"
+        )
+    size = config.batch_size // num_workers
+    counts = [records.part(w, num_workers).count() for w in range(num_workers)]
+    steps = min(counts) // size
+    if not steps:
+        raise UserError(
+            f"{min(counts)} usable records are fewer than a batch of {size}: "
+            "lower --batch_size or name more shards"
+        )
+    own = records.part(worker, num_workers)
+    arrays = load_arrays(own) if config.cache == "memory" else None
+    return TrainingBatches(own, config, size, steps, worker, arrays)

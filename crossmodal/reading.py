@@ -1,0 +1,171 @@
+"""The read phase: from shards to serialised or parsed blocks, or to arrays in memory.
+
+Clean shards are read by TensorFlow, damaged ones record by record in Python, so that
+no usable record is lost. A stable digest of the id splits records in two parts.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from crossmodal import shards as shards_module
+from crossmodal.errors import UserError
+from crossmodal.schema import Schema
+from crossmodal.shards import Shard
+
+# Records parsed at once: large enough for the vectorised parser, small enough to
+# spread a shard over the cores.
+BLOCK = 512
+# Files read at the same time; two cores are busy from two files on.
+CYCLE = 4
+# Consecutive blocks of one file in an unshuffled stream: whole files, one after the other.
+WHOLE_FILE = 1 << 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Holdout:
+    """A part of the records by a stable digest of their id.
+
+    Attributes:
+      percent: how many of 100 digests are held out.
+      held_out: whether this is the part held out or the rest.
+      feature: name of the id feature.
+    """
+
+    percent: int = 10
+    held_out: bool = False
+    feature: str = "id"
+
+    def keep(self, ids: tf.Tensor) -> tf.Tensor:
+        """Which of the ids `[n]` belong to this part: bool `[n]`."""
+        bucket = tf.strings.to_hash_bucket_fast(ids, 100)
+        return (bucket < self.percent) == self.held_out
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """Usable records of a set of shards.
+
+    Attributes:
+      shards: the files, with their counts and damage.
+      schema: what the records hold.
+      holdout: the part that is read, or None for all.
+    """
+
+    shards: tuple[Shard, ...]
+    schema: Schema
+    holdout: Holdout | None = None
+
+    def part(self, worker: int, num_workers: int) -> "Records":
+        """The shards of one worker."""
+        return dataclasses.replace(self, shards=self.shards[worker::num_workers])
+
+    def count(self) -> int:
+        """The number of records, those of the other part of a holdout not counted."""
+        if self.holdout is None:
+            return sum(shard.num_records for shard in self.shards)
+        sizes = blocks(self).map(lambda block: tf.shape(block, tf.int64)[0])
+        return int(sizes.reduce(tf.constant(0, tf.int64), lambda a, b: a + b))
+
+
+def part_of(records: Records) -> Callable[[tf.Tensor], tf.Tensor] | None:
+    """A function that keeps those records of a block which belong to the part read."""
+    holdout = records.holdout
+    if holdout is None:
+        return None
+    ids = Schema(tuple(f for f in records.schema.features if f.name == holdout.feature))
+    return lambda block: tf.boolean_mask(block, holdout.keep(ids.parse(block)[holdout.feature]))
+
+
+def opener(records: Records) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """A function from a shard's index to its serialised records.
+
+    A damaged shard is read record by record in Python, the others by TensorFlow.
+    """
+    paths = tf.constant([shard.path for shard in records.shards])
+    clean = tf.constant([shard.clean for shard in records.shards])
+    if all(shard.clean for shard in records.shards):
+        return lambda index: tf.data.TFRecordDataset(paths[index])
+
+    def good_records(path: bytes, usable: bool) -> Iterator[bytes]:
+        if not usable:
+            yield from shards_module.read_good_records(path.decode(), records.schema)
+
+    def open_shard(index: tf.Tensor) -> tf.data.Dataset:
+        whole = tf.boolean_mask(paths[index][None], clean[index][None])
+        salvaged = tf.data.Dataset.from_generator(
+            good_records,
+            output_signature=tf.TensorSpec([], tf.string),
+            args=(paths[index], clean[index]),
+        )
+        return tf.data.TFRecordDataset(whole).concatenate(salvaged)
+
+    return open_shard
+
+
+def blocks(records: Records, parse: bool = False) -> tf.data.Dataset:
+    """One pass in file order, in blocks that are batched and parsed inside each file.
+
+    Args:
+      records: what to read.
+      parse: whether blocks are parsed batches or serialised records `[block]`.
+    """
+    keep, open_shard = part_of(records), opener(records)
+
+    def open_blocks(index: tf.Tensor) -> tf.data.Dataset:
+        block = open_shard(index).batch(BLOCK)
+        block = block.map(keep) if keep else block
+        return block.map(records.schema.parse) if parse else block
+
+    # The next files are already being read while one is handed out.
+    return tf.data.Dataset.range(len(records.shards)).interleave(
+        open_blocks,
+        cycle_length=CYCLE,
+        block_length=WHOLE_FILE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def load_arrays(records: Records, features: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Reads everything into memory, in file order.
+
+    Args:
+      records: what to read.
+      features: the names wanted; all if empty.
+
+    Returns:
+      By name `[n, ...]`: float features as float16, the others as they are; padded
+      to the longest where the length varies.
+
+    Raises:
+      UserError: no record belongs to this part.
+    """
+    parts: dict[str, list[np.ndarray]] = {}
+    for block in blocks(records, parse=True).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+        for name, values in block.items():
+            if not features or name in features:
+                floating = np.issubdtype(values.dtype, np.floating)
+                parts.setdefault(name, []).append(
+                    values.astype(np.float16) if floating else values
+                )
+    if not parts or not sum(map(len, next(iter(parts.values())))):
+        raise UserError(f"no record of {records.shards[0].path} and what goes with it is usable")
+    return {name: np.concatenate(pad_alike(arrays)) for name, arrays in parts.items()}
+
+
+def pad_alike(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Pads arrays that differ in their second dimension: integers with -1, others with 0."""
+    if arrays[0].ndim < 2 or len({a.shape[1] for a in arrays}) == 1:
+        return arrays
+    width = max(a.shape[1] for a in arrays)
+    return [
+        np.pad(
+            a,
+            [(0, 0), (0, width - a.shape[1])] + [(0, 0)] * (a.ndim - 2),
+            constant_values=-1 if a.dtype == np.int64 else 0,
+        )
+        for a in arrays
+    ]

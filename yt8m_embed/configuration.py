@@ -1,0 +1,275 @@
+"""What a joint embedding is made of, and the recipes that name whole sets of choices.
+
+Every number and every choice that the papers leave open is a field; a run saves all
+of them beside its results.
+"""
+
+import dataclasses
+from typing import Any
+
+from crossmodal import configuration
+from crossmodal.errors import ConfigurationError
+
+VISUAL_SIZE = 1024
+AUDIO_SIZE = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Towers and classifier (full paper, sections 3 and 4.3).
+
+    Attributes:
+      feature_level: `video` (mean_rgb, mean_audio) or `frame` (rgb, audio, pooled in
+        the graph).
+      num_classes: 3862 (2018 release), 4716 (2017) or any other.
+      normalization: of the inputs: `per_modality` (L2 each), `joint` (L2 of both
+        together, as the authors' code; it leaks which video a vector belongs to) or
+        `none`.
+      visual_layers, audio_layers: widths of the hidden layers, input to output.
+      hidden_activation: name of a Keras activation.
+      embedding_dim: size of the embedding (per tower of an ensemble).
+      embedding_activation: `linear` or `relu`, before the L2 normalisation.
+      standardize: subtract the training set's mean and divide by its overall standard
+        deviation, after the normalisation.
+      layer_normalization: normalise the units of each hidden layer.
+      linear_dim: size of a linear path beside the hidden layers that starts at the
+        solution of a regularised CCA; 0 for none.
+      linear_rate: step size of that path relative to the other layers.
+      num_towers: towers a modality, side by side; their unit embeddings are
+        concatenated into one.
+      visual_dropout, audio_dropout: shares of a tower's inputs dropped in training.
+      hidden_dropout: share of hidden units dropped in training.
+      l2: Keras L2 factor of all kernels.
+    """
+
+    feature_level: str = "video"
+    num_classes: int = 3862
+    normalization: str = "per_modality"
+    visual_layers: tuple[int, ...] = (2000, 2000, 700, 700)
+    audio_layers: tuple[int, ...] = (450, 450, 200, 200)
+    hidden_activation: str = "relu"
+    embedding_dim: int = 250
+    embedding_activation: str = "linear"
+    standardize: bool = False
+    layer_normalization: bool = False
+    linear_dim: int = 0
+    linear_rate: float = 1.0
+    num_towers: int = 1
+    visual_dropout: float = 0.0
+    audio_dropout: float = 0.0
+    hidden_dropout: float = 0.0
+    l2: float = 5e-9
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+          ConfigurationError: a value is outside its choices or range.
+        """
+        check_choice("feature_level", self.feature_level, ("video", "frame"))
+        check_choice("normalization", self.normalization, ("per_modality", "joint", "none"))
+        check_choice("embedding_activation", self.embedding_activation, ("linear", "relu"))
+        check_range("num_classes", self.num_classes, 1, 1_000_000)
+        check_range("embedding_dim", self.embedding_dim, 1, 65_536)
+        check_range("linear_dim", self.linear_dim, 0, AUDIO_SIZE)
+        check_range("num_towers", self.num_towers, 1, 64)
+        check_range("linear_rate", self.linear_rate, 1e-6, 1)
+        check_range("visual_dropout", self.visual_dropout, 0, 0.99)
+        check_range("audio_dropout", self.audio_dropout, 0, 0.99)
+        check_range("hidden_dropout", self.hidden_dropout, 0, 0.99)
+        for name in ("visual_layers", "audio_layers"):
+            for width in getattr(self, name):
+                check_range(name, width, 1, 1_000_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """The loss and its pairs (full paper, section 4).
+
+    Attributes:
+      embedding_loss: `cosine` (equation 2) or `contrastive` (symmetric InfoNCE over
+        the batch).
+      margin: alpha of equation 2.
+      p_negative: share of mismatched pairs.
+      scale_hinge: divide the negatives' term by 1 - margin (authors' code).
+      class_activation: `softmax` (full paper, equation 3) or `sigmoid` (workshop paper
+        and authors' code).
+      sqrt_class_loss: lambda times the root of the class loss (authors' code).
+      class_weight: lambda of equation 5 from step `class_weight_step` on; 0 before.
+      class_weight_step: the step of that switch, counted within the run.
+      temperature: of the contrastive loss.
+      label_smoothing: of the contrastive loss.
+    """
+
+    embedding_loss: str = "cosine"
+    margin: float = 0.2
+    p_negative: float = 0.6
+    scale_hinge: bool = False
+    class_activation: str = "softmax"
+    sqrt_class_loss: bool = False
+    class_weight: float = 0.02
+    class_weight_step: int = 10_000
+    temperature: float = 0.07
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+          ConfigurationError: a value is outside its choices or range.
+        """
+        check_choice("embedding_loss", self.embedding_loss, ("cosine", "contrastive"))
+        check_choice("class_activation", self.class_activation, ("softmax", "sigmoid"))
+        check_range("margin", self.margin, -1, 0.99)
+        check_range("p_negative", self.p_negative, 0, 1)
+        check_range("class_weight", self.class_weight, 0, 1e6)
+        check_range("temperature", self.temperature, 1e-4, 1e4)
+        check_range("label_smoothing", self.label_smoothing, 0, 0.99)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimiser and its schedule.
+
+    Attributes:
+      learning_rate: the initial (staircase) or peak (cosine) rate.
+      schedule: `staircase` (times `decay_rate` after every `decay_examples` examples)
+        or `cosine` (a cosine to 0 at the last step).
+      warmup_steps: steps over which the rate rises to its peak.
+      weight_decay: decoupled, of dense kernels only (AdamW); 0 for plain Adam.
+      adam_epsilon: TensorFlow 1's default, 1e-8, unless said otherwise.
+    """
+
+    learning_rate: float = 5e-4
+    schedule: str = "staircase"
+    decay_rate: float = 0.95
+    decay_examples: int = 4_000_000
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    adam_epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+          ConfigurationError: a value is outside its choices or range.
+        """
+        check_choice("schedule", self.schedule, ("staircase", "cosine"))
+        check_range("learning_rate", self.learning_rate, 0, 1e3)
+        check_range("warmup_steps", self.warmup_steps, 0, 1_000_000_000)
+        check_range("weight_decay", self.weight_decay, 0, 1e3)
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddingConfig:
+    """A recipe: model, loss and optimiser, with the batch and clipping they assume."""
+
+    recipe: str
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    batch_size: int = 1024
+    clip_norm: float = 1.0
+    ema_decay: float = 0.0
+    max_steps: int = 20_000
+
+
+# `paper`: what the full paper says; open points: inputs L2-normalised per modality, a
+# linear embedding, lambda times L_class without a root, hinge not rescaled, Adam 5e-4.
+# `authors`: what their published code does. `contrastive`: ours.
+RECIPES = {
+    "paper": EmbeddingConfig("paper"),
+    "authors": EmbeddingConfig(
+        "authors",
+        model=ModelConfig(normalization="joint", embedding_activation="relu"),
+        loss=LossConfig(scale_hinge=True, class_activation="sigmoid", sqrt_class_loss=True),
+    ),
+    "contrastive": EmbeddingConfig(
+        "contrastive",
+        model=ModelConfig(
+            visual_layers=(1024,),
+            audio_layers=(1024,),
+            hidden_activation="gelu",
+            embedding_dim=768,
+            standardize=True,
+            layer_normalization=True,
+            linear_dim=128,
+            linear_rate=0.1,
+            visual_dropout=0.3,
+            audio_dropout=0.1,
+            hidden_dropout=0.3,
+            l2=0.0,
+        ),
+        loss=LossConfig(
+            embedding_loss="contrastive",
+            class_activation="sigmoid",
+            class_weight=0.0,
+            class_weight_step=0,
+            temperature=0.07,
+            label_smoothing=0.0,
+        ),
+        optimizer=OptimizerConfig(
+            learning_rate=1e-3, schedule="cosine", warmup_steps=20, weight_decay=0.05
+        ),
+        clip_norm=0.0,
+        ema_decay=0.98,
+        max_steps=360,
+    ),
+}
+
+
+def recipe(name: str) -> EmbeddingConfig:
+    """The configuration of that name.
+
+    Raises:
+      ConfigurationError: there is none of that name.
+    """
+    check_choice("recipe", name, tuple(RECIPES))
+    return RECIPES[name]
+
+
+def override(config: EmbeddingConfig, changes: dict[str, Any]) -> EmbeddingConfig:
+    """Replaces fields by their name, whichever part they belong to.
+
+    Raises:
+      ConfigurationError: no part has a field of that name.
+    """
+    parts = {"model": {}, "loss": {}, "optimizer": {}}
+    own = {}
+    for name, value in changes.items():
+        homes = [p for p in parts if hasattr(getattr(config, p), name)]
+        if homes:
+            parts[homes[0]][name] = value
+        elif hasattr(config, name) and name not in parts:
+            own[name] = value
+        else:
+            raise ConfigurationError(f"no configuration field is called {name}")
+    for part, values in parts.items():
+        own[part] = dataclasses.replace(getattr(config, part), **values)
+    return dataclasses.replace(config, **own)
+
+
+def from_dict(values: dict[str, Any], source: str) -> EmbeddingConfig:
+    """Rebuilds a configuration from its JSON form.
+
+    Raises:
+      ConfigurationError: a field is unknown, missing or out of range.
+    """
+    classes = {"model": ModelConfig, "loss": LossConfig, "optimizer": OptimizerConfig}
+    parts = {
+        name: configuration.from_dict(cls, values.get(name, {}), source)
+        for name, cls in classes.items()
+    }
+    return configuration.from_dict(EmbeddingConfig, {**values, **parts}, source)
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises ConfigurationError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ConfigurationError(f"{name} is {value!r}: it must be one of {', '.join(choices)}")
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raises ConfigurationError unless low <= value <= high."""
+    if not low <= value <= high:
+        raise ConfigurationError(f"{name} is {value}: it must lie between {low} and {high}")

@@ -1,0 +1,167 @@
+"""Losses of the joint embedding, in keras.ops only.
+
+Cosine loss with a margin (full paper, section 4.1, equation 2), classification
+with one classifier for both modalities (section 4.2, equations 3 to 5), and a
+symmetric contrastive loss in which exact duplicates are no negatives.
+"""
+
+from keras import ops
+
+from yt8m_embed.configuration import LossConfig
+
+# Added to the squared class loss under the root, whose slope at 0 is infinite.
+SQRT_EPSILON = 1e-12
+
+
+def cosine_loss(visual, audio, match, margin: float, scale_hinge: bool):
+    """Mean of 1 - cos for pairs that match and of max(0, cos - margin) for the others.
+
+    Args:
+      visual: L2-normalised embeddings `[batch, dim]`.
+      audio: L2-normalised embeddings `[batch, dim]`.
+      match: 1 where row i of both comes from one video, else -1 (or 0), `[batch]`.
+      margin: alpha of equation 2.
+      scale_hinge: divide the negatives' term by 1 - margin, as the authors' code does,
+        so that both terms have the range [0, 1] for cosines in [0, 1].
+    """
+    cosine = ops.sum(visual * audio, axis=-1)
+    hinge = ops.maximum(0.0, cosine - margin)
+    if scale_hinge:
+        hinge = hinge / (1.0 - margin)
+    return ops.mean(ops.where(match > 0, 1.0 - cosine, hinge))
+
+
+def first_occurrences(labels):
+    """1.0 where a label is present and not a repeat within its row, else 0.0: `[batch, n]`.
+
+    Args:
+      labels: class indices padded with -1, `[batch, n]`.
+    """
+    same = ops.equal(labels[:, :, None], labels[:, None, :])
+    position = ops.arange(ops.shape(labels)[1])
+    earlier = position[None, :] < position[:, None]
+    repeated = ops.any(ops.logical_and(same, earlier[None]), axis=-1)
+    return ops.cast(ops.logical_and(labels >= 0, ops.logical_not(repeated)), "float32")
+
+
+def sigmoid_cross_entropy(logits, labels):
+    """Binary cross-entropy summed over the classes, averaged over the batch.
+
+    Computed as sum(softplus(logit)) less the logits of the labels, so that no
+    `[batch, classes]` target is ever built.
+
+    Args:
+      logits: `[batch, classes]`.
+      labels: class indices padded with -1, `[batch, n]`; an empty row means no class.
+    """
+    present = first_occurrences(labels)
+    chosen = ops.take_along_axis(logits, ops.maximum(labels, 0), axis=1)
+    each = ops.sum(ops.softplus(logits), axis=-1) - ops.sum(chosen * present, axis=-1)
+    return ops.mean(each)
+
+
+def softmax_cross_entropy(logits, labels):
+    """Cross-entropy with the targets c / |c|, averaged over the batch; 0 for an empty row.
+
+    Args:
+      logits: `[batch, classes]`.
+      labels: class indices padded with -1, `[batch, n]`.
+    """
+    present = first_occurrences(labels)
+    log_probability = ops.take_along_axis(
+        ops.log_softmax(logits, axis=-1), ops.maximum(labels, 0), axis=1
+    )
+    counts = ops.maximum(ops.sum(present, axis=-1), 1.0)
+    return ops.mean(-ops.sum(log_probability * present, axis=-1) / counts)
+
+
+def same_items(features):
+    """True where two rows hold identical features: `[batch, batch]`.
+
+    Compared by two fixed projections rather than by all values: rows that are equal
+    project equally, and rows that differ collide with no practical probability.
+
+    Args:
+      features: `[batch, size]`.
+    """
+    size = features.shape[-1]
+    index = ops.cast(ops.arange(1, size + 1), "float32")
+    weights = ops.stack([ops.sin(index * 1.7), ops.cos(index * index * 0.61)], axis=1)
+    keys = ops.sum(features[:, :, None] * weights[None], axis=1)
+    return ops.all(ops.equal(keys[:, None, :], keys[None, :, :]), axis=-1)
+
+
+def contrastive_loss(visual, audio, duplicates, temperature: float, label_smoothing: float):
+    """Symmetric InfoNCE over the batch (both directions averaged).
+
+    Args:
+      visual: embeddings `[batch, dim]`.
+      audio: embeddings `[batch, dim]`.
+      duplicates: True at [i, j] where items i and j cannot be told apart (the same
+        video or the same sound); off the diagonal such pairs are no negatives.
+      temperature: divides the scores.
+      label_smoothing: share of the target spread evenly over the batch's other pairs.
+    """
+    scores = ops.matmul(visual, ops.transpose(audio)) / temperature
+    size = ops.shape(scores)[0]
+    diagonal = ops.eye(size, dtype="bool")
+    masked = ops.logical_and(duplicates, ops.logical_not(diagonal))
+    allowed = ops.cast(ops.logical_not(masked), scores.dtype)
+    logits = ops.where(masked, -1e9, scores)
+    matches = ops.diagonal(scores)
+    total = 0.0
+    for axis in (0, 1):
+        normaliser = ops.logsumexp(logits, axis=axis)
+        mean_score = ops.sum(scores * allowed, axis=axis) / ops.sum(allowed, axis=axis)
+        target = (1.0 - label_smoothing) * matches + label_smoothing * mean_score
+        total = total + ops.mean(normaliser - target)
+    return 0.5 * total
+
+
+def class_weight(step, config: LossConfig):
+    """Lambda at a step: 0 at first, `config.class_weight` from `class_weight_step` on."""
+    started = ops.cast(step, "float32") >= float(config.class_weight_step)
+    return ops.where(started, float(config.class_weight), 0.0)
+
+
+def embedding_losses(outputs, batch, step, config: LossConfig):
+    """All parts of the loss of one batch.
+
+    Args:
+      outputs: the model's `visual_embedding`, `audio_embedding` `[batch, dim]`,
+        `visual_logits` and `audio_logits` `[batch, classes]`; for the contrastive loss
+        also `visual_features` and `audio_features`, what the towers were given.
+      batch: `labels` `[batch, n]`; for the cosine loss also `match` `[batch]` and
+        `audio_labels`.
+      step: the training step, a scalar.
+      config: margin, lambda and the other numbers.
+
+    Returns:
+      A dict of scalars: `loss` is the sum that is minimised (equation 5), and
+      `embedding_loss`, `class_loss`, `lambda` are its parts.
+    """
+    visual, audio = outputs["visual_embedding"], outputs["audio_embedding"]
+    if config.embedding_loss == "cosine":
+        embedding = cosine_loss(visual, audio, batch["match"], config.margin, config.scale_hinge)
+        audio_labels = batch["audio_labels"]
+    else:
+        duplicates = ops.logical_or(
+            same_items(outputs["visual_features"]), same_items(outputs["audio_features"])
+        )
+        embedding = contrastive_loss(
+            visual, audio, duplicates, config.temperature, config.label_smoothing
+        )
+        audio_labels = batch["labels"]
+    weight = class_weight(step, config)
+    losses = {"embedding_loss": embedding, "lambda": weight}
+    classify = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}
+    cross_entropy = classify[config.class_activation]
+    class_loss = cross_entropy(outputs["visual_logits"], batch["labels"]) + cross_entropy(
+        outputs["audio_logits"], audio_labels
+    )
+    term = ops.sqrt(class_loss + SQRT_EPSILON) if config.sqrt_class_loss else class_loss
+    # Adding 0 * term would still carry a NaN over; where() keeps lambda 0 free of it.
+    term = ops.where(weight > 0, weight * ops.where(weight > 0, term, 0.0), 0.0)
+    losses["class_loss"] = class_loss
+    losses["loss"] = embedding + term
+    return {name: ops.cast(v, "float32") for name, v in losses.items()}
