@@ -6,7 +6,7 @@ level (2019): frame level plus labelled segments of 5 s. Compact: video level
 with each modality as one bytes string, several times faster to read.
 
 Source: the data set's own description of its files; MediaPipe's
-`youtube8m` feature extractor for `MEDIAPIPE`.
+`youtube8m` feature extractor for `mediapipe`.
 """
 
 import csv
@@ -26,7 +26,7 @@ SEGMENT_SECONDS = 5
 SCALE, OFFSET = 4 / 255, 4 / 512 - 2
 
 
-def VIDEO_LEVEL(num_classes: int = 3862) -> Schema:
+def video_level(num_classes: int = 3862) -> Schema:
     """Records with `mean_rgb` [1024] and `mean_audio` [128] as float lists."""
     return Schema(
         (
@@ -37,7 +37,7 @@ def VIDEO_LEVEL(num_classes: int = 3862) -> Schema:
     )
 
 
-def FRAME_LEVEL(num_classes: int = 3862, max_frames: int | None = MAX_FRAMES) -> Schema:
+def frame_level(num_classes: int = 3862, max_frames: int | None = MAX_FRAMES) -> Schema:
     """Records with `rgb` [time, 1024] and `audio` [time, 128], uint8, one frame a second.
 
     Batches keep the uint8, a quarter of the bytes: `dequantize` is for the model. The two
@@ -46,7 +46,7 @@ def FRAME_LEVEL(num_classes: int = 3862, max_frames: int | None = MAX_FRAMES) ->
     return Schema((*_id_and_labels(num_classes), *_frames(max_frames)))
 
 
-def SEGMENT_LEVEL(num_classes: int = 3862, max_frames: int | None = MAX_FRAMES) -> Schema:
+def segment_level(num_classes: int = 3862, max_frames: int | None = MAX_FRAMES) -> Schema:
     """Frame-level records with labelled segments of 5 s (the 2019 validation set).
 
     `segment_labels` (classes), `segment_start_times` (seconds) and `segment_scores`
@@ -67,7 +67,7 @@ def SEGMENT_LEVEL(num_classes: int = 3862, max_frames: int | None = MAX_FRAMES) 
     )
 
 
-def COMPACT_FLOAT16(num_classes: int = 3862) -> Schema:
+def compact_float16(num_classes: int = 3862) -> Schema:
     """Video level with each modality as one string of little-endian float16.
 
     In the features' range, [-1.992, 2.008], a value is off by at most 2**-11 (4.9e-4)
@@ -76,7 +76,7 @@ def COMPACT_FLOAT16(num_classes: int = 3862) -> Schema:
     return _compact(num_classes, "float16")
 
 
-def COMPACT_UINT8(num_classes: int = 3862) -> Schema:
+def compact_uint8(num_classes: int = 3862) -> Schema:
     """Video level with each modality as one string of uint8.
 
     The same range and step as the data set's own quantisation of frames: value =
@@ -86,7 +86,7 @@ def COMPACT_UINT8(num_classes: int = 3862) -> Schema:
     return _compact(num_classes, "uint8", SCALE, OFFSET)
 
 
-def MEDIAPIPE(num_classes: int = 3862) -> Schema:
+def mediapipe(num_classes: int = 3862) -> Schema:
     """What MediaPipe's extractor writes: `rgb` [time, 1024], `audio` [time, 128], floats.
 
     The two modalities may differ in their number of frames: `num_rgb_frames`,
