@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 from crossmodal import configuration
+from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import ConfigurationError
 
 VISUAL_SIZE = 1024
@@ -261,15 +262,3 @@ def from_dict(values: dict[str, Any], source: str) -> EmbeddingConfig:
         for name, cls in classes.items()
     }
     return configuration.from_dict(EmbeddingConfig, {**values, **parts}, source)
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises ConfigurationError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ConfigurationError(f"{name} is {value!r}: it must be one of {', '.join(choices)}")
-
-
-def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raises ConfigurationError unless low <= value <= high."""
-    if not low <= value <= high:
-        raise ConfigurationError(f"{name} is {value}: it must lie between {low} and {high}")
