@@ -21,13 +21,13 @@ own: identical embeddings tie by construction, whatever the product's rounding.
 
 import concurrent.futures
 import dataclasses
-import hashlib
 import os
 
 import numpy as np
+import tensorflow as tf
 import tqdm
 
-from crossmodal.errors import UserError
+from crossmodal import embeddings
 
 DIRECTIONS = ("visual_to_audio", "audio_to_visual")
 TILE = 1024
@@ -86,49 +86,9 @@ def rank_pairs(
     Raises:
       UserError: the arrays do not pair up, or a row is not finite.
     """
-    visual, audio = check_pairs(visual, audio)
-    return rank_checked(
-        visual, audio, identical_rows(visual), identical_rows(audio), tile, progress
-    )
-
-
-def check_pairs(visual: np.ndarray, audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Contiguous float32 versions of paired embeddings.
-
-    Raises:
-      UserError: the arrays do not pair up, or a row is not finite.
-    """
-    checked = []
-    for name, array in (("visual", visual), ("audio", audio)):
-        array = np.ascontiguousarray(array, np.float32)
-        if array.ndim != 2:
-            raise UserError(f"{name} embeddings have shape {array.shape}, expected [items, size]")
-        # A sum is finite only if all its terms are; it costs no array of flags.
-        finite = np.isfinite(array.sum(axis=1, dtype=np.float64))
-        if not finite.all():
-            row = int(np.argmin(finite))
-            raise UserError(f"{name} embedding of row {row} has a NaN or Inf")
-        checked.append(array)
-    if checked[0].shape != checked[1].shape:
-        raise UserError(
-            f"visual embeddings {checked[0].shape} and audio embeddings {checked[1].shape} "
-            "do not pair up: both must be [items, size]"
-        )
-    return checked[0], checked[1]
-
-
-def identical_rows(array: np.ndarray) -> np.ndarray:
-    """For each row of a float32 array, the index of the first row that equals it, [rows]."""
-    array = np.ascontiguousarray(array, np.float32) + np.float32(0)  # -0 becomes 0
-    first = np.arange(len(array))
-    # Modular sums are exact, so equal rows have equal sums; only repeats are looked into.
-    sums = array.view(np.uint32).sum(axis=1, dtype=np.uint64)
-    _, inverse, counts = np.unique(sums, return_inverse=True, return_counts=True)
-    seen: dict[bytes, int] = {}
-    for row in np.flatnonzero(counts[inverse] > 1):
-        digest = hashlib.blake2b(array[row].data, digest_size=16).digest()
-        first[row] = seen.setdefault(digest, row)
-    return first
+    visual, audio = embeddings.check_pairs(visual, audio)
+    same = embeddings.identical_rows(visual), embeddings.identical_rows(audio)
+    return rank_checked(visual, audio, *same, tile, progress)
 
 
 def rank_checked(
@@ -139,7 +99,7 @@ def rank_checked(
     tile: int = TILE,
     progress: bool = False,
 ) -> dict[str, Ranks]:
-    """`rank_pairs` for arrays that passed `check_pairs`, with `identical_rows` of each."""
+    """`rank_pairs` of checked arrays, with a number for each row that identical rows share."""
     job = _Job(visual, audio, _Twins(same_visual), _Twins(same_audio), tile)
     starts = range(0, len(visual), tile)
     workers = min(len(os.sched_getaffinity(0)), len(starts)) or 1
@@ -147,7 +107,7 @@ def rank_checked(
     columns = np.zeros((2, len(visual)), np.int64)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         thresholds = np.concatenate([*pool.map(job.diagonal, starts), np.zeros(0, np.float32)])
-        thresholds = _share_thresholds(thresholds, same_visual, same_audio)
+        thresholds = job.share(thresholds)
         done = pool.map(lambda start: job.count_stripe(start, thresholds), starts)
         bar = tqdm.tqdm(done, "ranks", len(starts), disable=not progress, unit="stripe")
         for start, (stripe_rows, stripe_columns) in zip(starts, bar, strict=True):
@@ -161,18 +121,16 @@ def rank_checked(
 
 
 class _Twins:
-    """Which rows of one modality are identical: `first` [rows], `repeated` bool [rows]."""
+    """Which rows of one modality are identical.
 
-    def __init__(self, first: np.ndarray):
-        _, self.first, counts = np.unique(first, return_inverse=True, return_counts=True)
-        self.repeated = counts[self.first] > 1
+    Attributes:
+      group: int64 [rows] below rows, equal for identical rows.
+      repeated: bool [rows], whether another row is identical.
+    """
 
-
-def _share_thresholds(thresholds, same_visual, same_audio):
-    """Pairs that are identical in both modalities have one match score, bit for bit."""
-    pairs = same_visual.astype(np.int64) * max(len(thresholds), 1) + same_audio
-    _, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
-    return thresholds[first[inverse]]
+    def __init__(self, same: np.ndarray):
+        _, self.group, counts = np.unique(same, return_inverse=True, return_counts=True)
+        self.repeated = counts[self.group] > 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,6 +147,12 @@ class _Job:
         """Scores of the matches start ... start + tile, from the tile that holds them."""
         part = slice(start, start + self.tile)
         return np.diagonal(multiply(self.visual[part], self.audio[part])).copy()
+
+    def share(self, thresholds: np.ndarray) -> np.ndarray:
+        """Gives pairs that are identical in both modalities one match score, bit for bit."""
+        pairs = self.same_visual.group * len(thresholds) + self.same_audio.group
+        _, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
+        return thresholds[first[inverse]]
 
     def count_stripe(self, start: int, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Counts scores above and not below the matches' in one stripe of rows.
@@ -218,15 +182,21 @@ class _Job:
             r = np.flatnonzero(twins.repeated[rows])
             c = np.flatnonzero(twins.repeated[columns])
             if r.size and c.size:
-                equal = twins.first[rows][r][:, None] == twins.first[columns][c]
+                equal = twins.group[rows][r][:, None] == twins.group[columns][c]
                 place = np.ix_(r, c)
                 own = np.broadcast_to(values, scores.shape)[place]
                 scores[place] = np.where(equal, own, scores[place])
 
 
 def multiply(queries: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Scores [queries, items]: the matrix product that everything here is made of."""
-    return queries @ items.T
+    """Scores [queries, items]: the matrix product that everything here is made of.
+
+    TensorFlow's product, because NumPy's wheel falls back to old kernels on processors it
+    does not know and takes twice as long there; on the CPU, because accelerators round
+    the factors of a float32 product.
+    """
+    with tf.device("/CPU:0"):
+        return tf.matmul(queries, items, transpose_b=True).numpy()
 
 
 def _count_tile(scores, row_matches, column_matches, of_rows, of_columns):

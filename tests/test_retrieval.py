@@ -103,11 +103,6 @@ def test_expected_values_are_means_over_all_orders_of_the_ties():
     assert ranks.reciprocal() == pytest.approx([sum(1 / r for r in p) / len(p) for p in possible])
 
 
-def test_zero_and_minus_zero_are_one_row():
-    rows = np.array([[1, 0.0], [2, 2], [1, -0.0], [2, 2], [2, 1]], np.float32)
-    assert retrieval.identical_rows(rows).tolist() == [0, 1, 0, 1, 4]
-
-
 def test_bad_embeddings_are_named():
     good = np.ones((4, 2), np.float32)
     bad = good.copy()
