@@ -1,0 +1,188 @@
+"""How training is spread over devices and machines: one strategy, its chief, its data.
+
+Everything in a step is written for any number of replicas. What differs between one
+device, several devices (MirroredStrategy) and several machines
+(MultiWorkerMirroredStrategy, cluster in TF_CONFIG) is kept here.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from crossmodal.errors import ConfigurationError
+
+STRATEGIES = ("default", "mirrored", "multi_worker")
+PADDING = -1  # of variable-width integer features such as `labels` [batch, max_labels]
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """Makes the strategy of that name.
+
+    Args:
+      name: `default` (one device), `mirrored` (every GPU of this machine, or every logical
+        CPU where there is none) or `multi_worker` (the cluster that TF_CONFIG describes;
+        to be made before TensorFlow has run anything in this process).
+
+    Raises:
+      ConfigurationError: no such strategy.
+    """
+    if name == "default":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    raise ConfigurationError(f"strategy={name!r}: choose one of {', '.join(STRATEGIES)}")
+
+
+def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
+    """Whether several processes train together."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the files: the `chief`, or worker 0 where none is named."""
+    if not is_multi_worker(strategy):
+        return True
+    resolver = strategy.cluster_resolver
+    if resolver.task_type == "chief":
+        return True
+    named = "chief" in resolver.cluster_spec().jobs
+    return not named and resolver.task_type in (None, "worker") and not resolver.task_id
+
+
+def from_chief(strategy: tf.distribute.Strategy, make: Callable[[], Any]) -> Any:
+    """Calls `make` on the chief and hands its JSON-compatible result to every worker.
+
+    The others wait for it, so that all take the same decisions from the same numbers.
+    """
+    if not is_multi_worker(strategy):
+        return make()
+    text = json.dumps(make()) if is_chief(strategy) else ""
+    data = np.frombuffer(text.encode(), np.uint8)
+    size = int(_sum(strategy, np.asarray(float(data.size))))
+    padded = np.zeros(size, np.float32)
+    padded[: data.size] = data
+    return json.loads(_sum(strategy, padded).astype(np.uint8).tobytes().decode())
+
+
+def _sum(strategy: tf.distribute.Strategy, mine: np.ndarray) -> np.ndarray:
+    """Sums over workers; of the replicas of one worker only the first counts."""
+    def contribute() -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        local = context.replica_id_in_sync_group % _local_replicas(strategy)
+        counts = tf.cast(tf.equal(local, 0), tf.float32)
+        return context.all_reduce(
+            tf.distribute.ReduceOp.SUM, counts * tf.constant(mine, tf.float32)
+        )
+
+    return strategy.experimental_local_results(strategy.run(contribute))[0].numpy()
+
+
+def _local_replicas(strategy: tf.distribute.Strategy) -> int:
+    return len(strategy.extended.worker_devices)
+
+
+def distribute(
+    strategy: tf.distribute.Strategy,
+    make_dataset: Callable[[int, int], tf.data.Dataset],
+    replica_batch_size: int,
+) -> tuple[Any, dict[str, tf.TensorSpec]]:
+    """An iterator whose every `next` hands each replica its share of a batch.
+
+    Consecutive blocks of `replica_batch_size` rows go to consecutive replicas, so that all
+    replicas together see the rows that one device would see.
+
+    Args:
+      strategy: the strategy.
+      make_dataset: (worker, number of workers) -> infinite dataset of dict batches whose size
+        is a multiple of `replica_batch_size`. String features are left out: they have no
+        place on an accelerator.
+      replica_batch_size: rows for each replica.
+    """
+    def dataset_fn(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        dataset = make_dataset(context.input_pipeline_id, context.num_input_pipelines)
+        spec = dataset.element_spec
+        numeric = [name for name, of in spec.items() if of.dtype != tf.string]
+        if len(numeric) < len(spec):
+            dataset = dataset.map(lambda batch: {name: batch[name] for name in numeric})
+        dataset = dataset.rebatch(replica_batch_size, drop_remainder=True)
+        specs.update(dataset.element_spec)
+        # Without a declared infinity the workers would ask each other at every step whether
+        # anybody has run out of data.
+        infinite = tf.data.experimental.INFINITE_CARDINALITY
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(infinite))
+        return dataset.prefetch(2)
+
+    return iter(strategy.distribute_datasets_from_function(dataset_fn)), specs
+
+
+def gather(tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Joins the rows of all replicas, in replica context; gradients flow back to each.
+
+    Every replica must hold equally many rows. Integer features [batch, width] may differ in
+    width and are padded with -1. Scalars stay as they are. The gradient of a row is the sum of
+    what all replicas ask of it, so that a loss that all compute alike is to be divided by
+    their number.
+
+    Args:
+      tensors: float, integer or bool tensors [batch, ...] or [].
+
+    Returns:
+      The same names, [replicas * batch, ...].
+    """
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return tensors
+    gathered = {}
+    for name, tensor in tensors.items():
+        if tensor.shape.rank == 0:
+            gathered[name] = tensor
+        elif tensor.dtype.is_floating:
+            gathered[name] = _gather_rows(tensor)
+        else:
+            gathered[name] = _gather_integers(tensor)
+    return gathered
+
+
+def _gather_integers(tensor: tf.Tensor) -> tf.Tensor:
+    context = tf.distribute.get_replica_context()
+    wide = tf.cast(tensor, tf.int64)
+    variable = tensor.shape.rank == 2 and tensor.shape[1] is None
+    if variable and not is_multi_worker(context.strategy):
+        # A collective operation within a loop must keep its shape; a plain copy need not.
+        joined = context.merge_call(_join, args=(wide,))
+    else:
+        if variable:
+            width = tf.shape(wide)[1]
+            widest = tf.reduce_max(context.all_gather(width[None], axis=0))
+            wide = _pad(wide, widest)
+        joined = context.all_gather(wide, axis=0)
+    return tf.cast(joined, tensor.dtype)
+
+
+def _join(strategy: tf.distribute.Strategy, tensor: Any) -> tf.Tensor:
+    parts = strategy.experimental_local_results(tensor)
+    widest = tf.reduce_max([tf.shape(part)[1] for part in parts])
+    return tf.concat([_pad(part, widest) for part in parts], axis=0)
+
+
+def _pad(tensor: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    missing = width - tf.shape(tensor)[1]
+    return tf.pad(tensor, [[0, 0], [0, missing]], constant_values=PADDING)
+
+
+@tf.custom_gradient
+def _gather_rows(tensor: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    context = tf.distribute.get_replica_context()
+    rows = tf.shape(tensor)[0]
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        total = context.all_reduce(tf.distribute.ReduceOp.SUM, upstream)
+        first = context.replica_id_in_sync_group * rows
+        return total[first : first + rows]
+
+    return context.all_gather(tensor, axis=0), gradient
