@@ -102,7 +102,12 @@ def distribute(
         is a multiple of `replica_batch_size`. String features are left out: they have no
         place on an accelerator.
       replica_batch_size: rows for each replica.
+
+    Returns:
+      The iterator, and the features of a replica's batch.
     """
+    specs = {}
+
     def dataset_fn(context: tf.distribute.InputContext) -> tf.data.Dataset:
         dataset = make_dataset(context.input_pipeline_id, context.num_input_pipelines)
         spec = dataset.element_spec
