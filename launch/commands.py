@@ -1,10 +1,7 @@
 """What every command does around its job: flags in, one line per user error out."""
 
-import os
 import sys
 from collections.abc import Callable
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, logging
 

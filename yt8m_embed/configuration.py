@@ -28,6 +28,7 @@ class ModelConfig:
         `none`.
       visual_layers, audio_layers: widths of the hidden layers, input to output.
       hidden_activation: name of a Keras activation.
+      classifier: whether there is one, shared by both modalities, on the embeddings.
       embedding_dim: size of the embedding (per tower of an ensemble).
       embedding_activation: `linear` or `relu`, before the L2 normalisation.
       standardize: subtract the training set's mean and divide by its overall standard
@@ -36,6 +37,9 @@ class ModelConfig:
       linear_dim: size of a linear path beside the hidden layers that starts at the
         solution of a regularised CCA; 0 for none.
       linear_rate: step size of that path relative to the other layers.
+      cca_visual_ridge, cca_audio_ridge: regularisation of that CCA, in units of the mean
+        variance.
+      cca_power: its components are weighted by their correlation to this power.
       num_towers: towers a modality, side by side; their unit embeddings are
         concatenated into one.
       visual_dropout, audio_dropout: shares of a tower's inputs dropped in training.
@@ -45,6 +49,7 @@ class ModelConfig:
 
     feature_level: str = "video"
     num_classes: int = 3862
+    classifier: bool = True
     normalization: str = "per_modality"
     visual_layers: tuple[int, ...] = (2000, 2000, 700, 700)
     audio_layers: tuple[int, ...] = (450, 450, 200, 200)
@@ -55,6 +60,9 @@ class ModelConfig:
     layer_normalization: bool = False
     linear_dim: int = 0
     linear_rate: float = 1.0
+    cca_visual_ridge: float = 0.3
+    cca_audio_ridge: float = 0.1
+    cca_power: float = 0.5
     num_towers: int = 1
     visual_dropout: float = 0.0
     audio_dropout: float = 0.0
@@ -78,6 +86,8 @@ class ModelConfig:
         check_range("visual_dropout", self.visual_dropout, 0, 0.99)
         check_range("audio_dropout", self.audio_dropout, 0, 0.99)
         check_range("hidden_dropout", self.hidden_dropout, 0, 0.99)
+        if self.linear_dim and not self.standardize:
+            raise ConfigurationError("linear_dim needs standardize: CCA subtracts the means")
         for name in ("visual_layers", "audio_layers"):
             for width in getattr(self, name):
                 check_range(name, width, 1, 1_000_000)
@@ -138,6 +148,7 @@ class OptimizerConfig:
         or `cosine` (a cosine to 0 at the last step).
       warmup_steps: steps over which the rate rises to its peak.
       weight_decay: decoupled, of dense kernels only (AdamW); 0 for plain Adam.
+      beta_2: of Adam.
       adam_epsilon: TensorFlow 1's default, 1e-8, unless said otherwise.
     """
 
@@ -147,6 +158,7 @@ class OptimizerConfig:
     decay_examples: int = 4_000_000
     warmup_steps: int = 0
     weight_decay: float = 0.0
+    beta_2: float = 0.999
     adam_epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
@@ -174,6 +186,15 @@ class EmbeddingConfig:
     ema_decay: float = 0.0
     max_steps: int = 20_000
 
+    def __post_init__(self) -> None:
+        """Checks that model and loss fit each other.
+
+        Raises:
+          ConfigurationError: they do not.
+        """
+        if self.loss.class_weight and not self.model.classifier:
+            raise ConfigurationError("class_weight above 0 needs classifier=True")
+
 
 # `paper`: what the full paper says; open points: inputs L2-normalised per modality, a
 # linear embedding, lambda times L_class without a root, hinge not rescaled, Adam 5e-4.
@@ -188,8 +209,9 @@ RECIPES = {
     "contrastive": EmbeddingConfig(
         "contrastive",
         model=ModelConfig(
-            visual_layers=(1024,),
-            audio_layers=(1024,),
+            visual_layers=(2048,),
+            audio_layers=(2048,),
+            classifier=False,
             hidden_activation="gelu",
             embedding_dim=768,
             standardize=True,
@@ -207,14 +229,17 @@ RECIPES = {
             class_weight=0.0,
             class_weight_step=0,
             temperature=0.07,
-            label_smoothing=0.0,
         ),
         optimizer=OptimizerConfig(
-            learning_rate=1e-3, schedule="cosine", warmup_steps=20, weight_decay=0.05
+            learning_rate=2e-3,
+            schedule="cosine",
+            warmup_steps=20,
+            weight_decay=0.05,
+            beta_2=0.98,
         ),
         clip_norm=0.0,
         ema_decay=0.98,
-        max_steps=360,
+        max_steps=288,
     ),
 }
 

@@ -138,7 +138,7 @@ def embedding_losses(outputs, batch, step, config: LossConfig):
 
     Returns:
       A dict of scalars: `loss` is the sum that is minimised (equation 5), and
-      `embedding_loss`, `class_loss`, `lambda` are its parts.
+      `embedding_loss`, `class_loss`, `lambda` are its parts (the last two with a classifier).
     """
     visual, audio = outputs["visual_embedding"], outputs["audio_embedding"]
     if config.embedding_loss == "cosine":
@@ -152,16 +152,18 @@ def embedding_losses(outputs, batch, step, config: LossConfig):
             visual, audio, duplicates, config.temperature, config.label_smoothing
         )
         audio_labels = batch["labels"]
+    if "visual_logits" not in outputs:
+        return {"loss": embedding, "embedding_loss": embedding}
     weight = class_weight(step, config)
-    losses = {"embedding_loss": embedding, "lambda": weight}
     classify = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}
     cross_entropy = classify[config.class_activation]
     class_loss = cross_entropy(outputs["visual_logits"], batch["labels"]) + cross_entropy(
         outputs["audio_logits"], audio_labels
     )
     term = ops.sqrt(class_loss + SQRT_EPSILON) if config.sqrt_class_loss else class_loss
-    # Adding 0 * term would still carry a NaN over; where() keeps lambda 0 free of it.
-    term = ops.where(weight > 0, weight * ops.where(weight > 0, term, 0.0), 0.0)
-    losses["class_loss"] = class_loss
-    losses["loss"] = embedding + term
-    return {name: ops.cast(v, "float32") for name, v in losses.items()}
+    return {
+        "loss": embedding + weight * term,
+        "embedding_loss": embedding,
+        "class_loss": class_loss,
+        "lambda": weight,
+    }

@@ -5,11 +5,12 @@ embeddings, and one classifier that both share. Beyond the paper, a tower may ha
 linear path that starts at a CCA solution.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 from keras import layers
 
-from crossmodal.cca import CCA
 from yt8m_embed.configuration import AUDIO_SIZE, VISUAL_SIZE, ModelConfig
 from yt8m_embed.layers import (
     FrameMean,
@@ -113,7 +114,7 @@ def build_model(config: ModelConfig) -> keras.Model:
     Returns:
       A model from the inputs of `make_inputs` to `visual_embedding`, `audio_embedding`
       (unit vectors `[batch, dim]`), `visual_logits`, `audio_logits`
-      `[batch, num_classes]`, and `visual_features`, `audio_features`, the video-level
+      `[batch, num_classes]` (with a classifier), and `visual_features`, `audio_features`, the video-level
       features that entered; all float32.
     """
     inputs = make_inputs(config)
@@ -136,7 +137,8 @@ def build_model(config: ModelConfig) -> keras.Model:
             x = Standardization(name=f"{modality}_standardization", dtype="float32")(x)
         embedding = build_tower(modality, config)(x)
         outputs[f"{modality}_embedding"] = embedding
-        outputs[f"{modality}_logits"] = classifier(embedding)
+        if config.classifier:
+            outputs[f"{modality}_logits"] = classifier(embedding)
         outputs[f"{modality}_features"] = features[modality]
     return keras.Model(inputs, outputs, name="yt8m_embed")
 
@@ -169,24 +171,33 @@ def single_modality(model: keras.Model, modality: str, config: ModelConfig) -> k
     return keras.Model(inputs, embedding, name=f"embed_{modality}")
 
 
-def start_from_cca(model: keras.Model, cca: CCA, config: ModelConfig) -> None:
-    """Sets standardisation and linear paths so that the linear part equals the CCA.
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What the training data says of a modality before the first step.
+
+    Attributes:
+      mean: of the normalised features `[size]`.
+      deviation: their overall standard deviation, one number.
+      projection: `[size, components]`, of the CCA, its components weighted.
+    """
+
+    mean: np.ndarray
+    deviation: float
+    projection: np.ndarray
+
+
+def start_from(model: keras.Model, starts: dict[str, Start], config: ModelConfig) -> None:
+    """Sets standardisation and linear paths; the linear paths then equal the CCA.
 
     Args:
       model: from `build_model`.
-      cca: fitted to features that were normalised as the model's inputs are.
-      config: the model's configuration.
+      starts: of both modalities, from features normalised as the model's inputs are.
+      config: the model's configuration; `standardize` is needed, as CCA subtracts means.
     """
-    for modality in MODALITIES:
-        mean, projection = getattr(cca, f"{modality}_mean"), getattr(cca, f"{modality}_projection")
-        factor = 1.0
-        if config.standardize:
-            factor = float(getattr(cca, f"{modality}_scale"))
-            layer = model.get_layer(f"{modality}_standardization")
-            layer.mean.assign(mean.astype(np.float32))
-            layer.factor.assign(np.float32(1.0 / factor))
-        if config.linear_dim:
-            kernel = (projection[:, : config.linear_dim] * factor).astype(np.float32)
-            tower = model.get_layer(f"{modality}_tower")
-            for i in range(config.num_towers):
-                tower.get_layer(f"tower{i}_linear").assign(kernel)
+    for modality, start in starts.items():
+        layer = model.get_layer(f"{modality}_standardization")
+        layer.mean.assign(start.mean)
+        layer.factor.assign(1.0 / start.deviation)
+        tower = model.get_layer(f"{modality}_tower")
+        for i in range(config.num_towers if config.linear_dim else 0):
+            tower.get_layer(f"tower{i}_linear").assign(start.projection * start.deviation)

@@ -1,0 +1,80 @@
+"""SavedModels for serving and TFLite files for devices, from Keras models.
+
+`keras.export.ExportArchive` tracks a Keras 3 model's variables where
+`tf.saved_model.save` of a plain module would not, so that stock tools
+(`saved_model_cli run`, a model server) can run the result.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from crossmodal import files
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """One entry point of an exported model.
+
+    Attributes:
+      function: from the inputs, in the order of `inputs`, to a dict of named tensors.
+      inputs: a spec for each input, with the name that clients use.
+    """
+
+    function: Callable[..., Mapping[str, tf.Tensor]]
+    inputs: tuple[tf.TensorSpec, ...]
+
+
+def export_saved_model(
+    folder: str,
+    models: Mapping[str, keras.Model],
+    signatures: Mapping[str, Signature],
+) -> None:
+    """Writes a SavedModel, replacing an older one in `folder`.
+
+    Args:
+      folder: where it goes; it holds nothing but the SavedModel.
+      models: everything that has weights, by a name for each.
+      signatures: by name; one of them must be `serving_default`.
+    """
+    archive = keras.export.ExportArchive()
+    for name, model in models.items():
+        setattr(archive, name, model)
+        archive.track(model)
+    for name, signature in signatures.items():
+        archive.add_endpoint(name, signature.function, input_signature=list(signature.inputs))
+    archive.write_out(folder, verbose=False)
+
+
+def convert_to_tflite(model: keras.Model) -> bytes:
+    """The TFLite form of a model with inputs of one float vector each.
+
+    Args:
+      model: its batch dimension stays open.
+    """
+    spec = [tf.TensorSpec((None, *x.shape[1:]), x.dtype, name=x.name) for x in model.inputs]
+    function = tf.function(lambda *inputs: model(*inputs, training=False), input_signature=spec)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function()], model
+    )
+    return converter.convert()
+
+
+def run_tflite(content: bytes, inputs: np.ndarray) -> np.ndarray:
+    """Runs a TFLite model of one input and one output on a batch `[batch, ...]`."""
+    interpreter = tf.lite.Interpreter(model_content=content)
+    entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    interpreter.resize_tensor_input(entry["index"], inputs.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(entry["index"], inputs.astype(entry["dtype"]))
+    interpreter.invoke()
+    return interpreter.get_tensor(result["index"])
+
+
+def write_tflite(path: str, content: bytes) -> None:
+    """Writes a TFLite file whole or not at all."""
+    with files.whole_file(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+        file.write(content)

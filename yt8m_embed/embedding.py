@@ -1,0 +1,209 @@
+"""A trained joint embedding in use: load it, embed arrays or whole sets of records."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from crossmodal import checkpoints, configuration
+from crossmodal.errors import UserError
+from crossmodal.reading import Records, blocks
+from yt8m_embed.configuration import EmbeddingConfig, from_dict
+from yt8m_embed.model import (
+    FRAME_FEATURES,
+    MODALITIES,
+    SIZES,
+    VIDEO_FEATURES,
+    build_model,
+    input_features,
+    single_modality,
+)
+
+CONFIGURATION_FILE = "configuration.json"
+# Rows embedded at once: large enough for the matrix products, small in memory.
+ROWS = 1024
+
+Features = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded:
+    """Embeddings of a set of videos, row by row.
+
+    Attributes:
+      ids: bytes `[n]`.
+      labels: class indices padded with -1, `[n, m]`.
+      visual: unit vectors `[n, dim]`.
+      audio: unit vectors `[n, dim]`.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    visual: np.ndarray
+    audio: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class JointEmbedding:
+    """A trained model that embeds each modality by itself.
+
+    Attributes:
+      config: what it was made of.
+      functions: from features by name to embeddings, for `visual` and `audio`.
+      source: the folder it was loaded from.
+      model: the trained Keras model, or None where only a SavedModel was loaded.
+    """
+
+    config: EmbeddingConfig
+    functions: Mapping[str, Callable[[Features], np.ndarray]]
+    source: str
+    model: keras.Model | None = None
+
+    def embed_visual(self, features: np.ndarray, num_frames: np.ndarray | None = None):
+        """Embeds pictures.
+
+        Args:
+          features: `mean_rgb` `[n, 1024]`, or for a frame-level model `rgb` uint8
+            `[n, time, 1024]`.
+          num_frames: seconds that count, `[n]`; for a frame-level model only.
+
+        Returns:
+          Unit vectors float32 `[n, dim]`.
+
+        Raises:
+          UserError: the shape is not the model's.
+        """
+        return self.embed("visual", features, num_frames)
+
+    def embed_audio(self, features: np.ndarray, num_frames: np.ndarray | None = None):
+        """Embeds sounds: `mean_audio` `[n, 128]`, or `audio` uint8 `[n, time, 128]`.
+
+        Args, returns and errors are those of `embed_visual`.
+        """
+        return self.embed("audio", features, num_frames)
+
+    def embed(self, modality: str, features: np.ndarray, num_frames: np.ndarray | None = None):
+        """Embeds one modality, `visual` or `audio`; see `embed_visual`."""
+        features = np.asarray(features)
+        frame_level = self.config.model.feature_level == "frame"
+        name = (FRAME_FEATURES if frame_level else VIDEO_FEATURES)[modality]
+        rank = 3 if frame_level else 2
+        if features.ndim != rank or features.shape[-1] != SIZES[modality]:
+            form = "[n, time, {}]" if frame_level else "[n, {}]"
+            raise UserError(
+                f"{name} has shape {features.shape}; this model takes "
+                f"{form.format(SIZES[modality])}"
+            )
+        given = {name: features}
+        if frame_level:
+            if num_frames is None:
+                num_frames = np.full(len(features), features.shape[1])
+            given["num_frames"] = np.asarray(num_frames, np.int32)
+        return self.functions[modality](given)
+
+    def embed_blocks(self, records: Records) -> Iterator[Embedded]:
+        """Embeds records block by block, in the order of the files."""
+        names = input_features(self.config.model)
+        stream = blocks(records, parse=True).prefetch(tf.data.AUTOTUNE)
+        for block in stream.as_numpy_iterator():
+            given = {name: block[name] for name in names}
+            yield Embedded(
+                block["id"],
+                block["labels"],
+                *(self.functions[m](only(given, m, self.config)) for m in MODALITIES),
+            )
+
+    def embed_records(self, records: Records, progress: bool = False) -> Embedded:
+        """Embeds a whole set of records.
+
+        Args:
+          records: of the level (video or frame) that the model takes.
+          progress: whether to show a bar.
+        """
+        total = sum(shard.num_records for shard in records.shards)
+        bar = tqdm.tqdm(total=total, unit="video", desc="embed", disable=not progress)
+        parts = []
+        with bar:
+            for part in self.embed_blocks(records):
+                parts.append(part)
+                bar.update(len(part.ids))
+        return join(parts)
+
+
+def only(features: Features, modality: str, config: EmbeddingConfig) -> dict[str, np.ndarray]:
+    """The features of one modality (and the number of frames)."""
+    frame_level = config.model.feature_level == "frame"
+    name = (FRAME_FEATURES if frame_level else VIDEO_FEATURES)[modality]
+    return {k: v for k, v in features.items() if k in (name, "num_frames")}
+
+
+def join(parts: list[Embedded]) -> Embedded:
+    """One set out of several; label rows are padded to the longest."""
+    width = max((part.labels.shape[1] for part in parts), default=0)
+    labels = [
+        np.pad(p.labels, [(0, 0), (0, width - p.labels.shape[1])], constant_values=-1)
+        for p in parts
+    ]
+    columns = {name: [getattr(p, name) for p in parts] for name in ("ids", "visual", "audio")}
+    return Embedded(
+        labels=np.concatenate(labels),
+        **{name: np.concatenate(values) for name, values in columns.items()},
+    )
+
+
+def in_rows(function: Callable[[Features], np.ndarray]) -> Callable[[Features], np.ndarray]:
+    """Calls a function on blocks of ROWS rows, so that any number fits in memory."""
+
+    def call(features: Features) -> np.ndarray:
+        number = len(next(iter(features.values())))
+        starts = range(0, max(number, 1), ROWS)
+        blocks_ = [{k: v[i : i + ROWS] for k, v in features.items()} for i in starts]
+        return np.concatenate([np.asarray(function(block)) for block in blocks_])
+
+    return call
+
+
+def of_model(model: keras.Model, config: EmbeddingConfig, source: str = "") -> JointEmbedding:
+    """The embedding that a (trained) Keras model of `build_model` makes."""
+    functions = {}
+    for modality in MODALITIES:
+        single = single_modality(model, modality, config.model)
+        compiled = tf.function(
+            lambda given, single=single: single(given, training=False), reduce_retracing=True
+        )
+        functions[modality] = in_rows(compiled)
+    return JointEmbedding(config, functions, source, model)
+
+
+def load(path: str) -> JointEmbedding:
+    """Loads a trained embedding.
+
+    Args:
+      path: the work folder of a training run (its best checkpoint is taken,
+        the last one if nothing was evaluated) or an
+        exported SavedModel.
+
+    Raises:
+      UserError: there is neither.
+    """
+    path = os.fspath(path)
+    saved = configuration.load(os.path.join(path, CONFIGURATION_FILE))
+    config = from_dict(saved["embedding"], os.path.join(path, CONFIGURATION_FILE))
+    if tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
+        loaded = tf.saved_model.load(path)
+
+        def signature(modality: str) -> Callable[[Features], np.ndarray]:
+            call = loaded.signatures[f"embed_{modality}"]
+            return in_rows(lambda f: call(**{k: tf.constant(v) for k, v in f.items()})["embedding"])
+
+        return JointEmbedding(config, {m: signature(m) for m in MODALITIES}, path)
+    model = build_model(config.model)
+    if checkpoints.complete_steps(os.path.join(path, checkpoints.BEST)):
+        checkpoints.load_best(path, model)
+    else:
+        checkpoints.load_latest(path, model)
+    return of_model(model, config, path)

@@ -1,0 +1,174 @@
+"""Export of a trained embedding: SavedModel, TFLite, and plain files that explain it."""
+
+import csv
+import dataclasses
+import io
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from crossmodal import configuration, files
+from crossmodal.export import (
+    Signature,
+    convert_to_tflite,
+    export_saved_model,
+    run_tflite,
+    write_tflite,
+)
+from yt8m_embed.configuration import EmbeddingConfig, ModelConfig
+from yt8m_embed.embedding import CONFIGURATION_FILE, JointEmbedding
+from yt8m_embed.model import FRAME_FEATURES, MODALITIES, SIZES, VIDEO_FEATURES, single_modality
+
+LABEL_FILE = "label_names.csv"
+METRICS_FILE = "metrics.json"
+CARD_FILE = "model_card.md"
+
+
+def input_specs(modality: str, config: ModelConfig) -> tuple[tf.TensorSpec, ...]:
+    """What clients send for one modality."""
+    if config.feature_level == "video":
+        return (tf.TensorSpec((None, SIZES[modality]), tf.float32, VIDEO_FEATURES[modality]),)
+    return (
+        tf.TensorSpec((None, None, SIZES[modality]), tf.uint8, FRAME_FEATURES[modality]),
+        tf.TensorSpec((None,), tf.int32, "num_frames"),
+    )
+
+
+def make_signatures(
+    models: Mapping[str, keras.Model], config: ModelConfig
+) -> dict[str, Signature]:
+    """`embed_visual`, `embed_audio`, and `serving_default` for both and their cosine.
+
+    Args:
+      models: for each modality, from its features to embeddings.
+      config: the model's configuration.
+    """
+    specs = {m: input_specs(m, config) for m in MODALITIES}
+
+    def embed(modality: str, *values: tf.Tensor) -> tf.Tensor:
+        names = [spec.name for spec in specs[modality]]
+        return models[modality](dict(zip(names, values, strict=True)), training=False)
+
+    def embed_visual(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": embed("visual", *values)}
+
+    def embed_audio(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": embed("audio", *values)}
+
+    def embed_both(visual: tf.Tensor, audio: tf.Tensor, *shared: tf.Tensor):
+        outputs = {
+            "visual_embedding": embed("visual", visual, *shared),
+            "audio_embedding": embed("audio", audio, *shared),
+        }
+        product = outputs["visual_embedding"] * outputs["audio_embedding"]
+        return {**outputs, "cosine": tf.reduce_sum(product, axis=-1)}
+
+    shared = specs["visual"][1:]
+    return {
+        "embed_visual": Signature(embed_visual, specs["visual"]),
+        "embed_audio": Signature(embed_audio, specs["audio"]),
+        "serving_default": Signature(
+            embed_both, (specs["visual"][0], specs["audio"][0], *shared)
+        ),
+    }
+
+
+def export(
+    embedding: JointEmbedding,
+    output: str,
+    label_names: Mapping[int, str],
+    metrics: Mapping[str, Any] | None,
+    tflite: bool,
+) -> dict[str, float]:
+    """Writes everything about a trained embedding into a folder, whole or not at all.
+
+    Args:
+      embedding: loaded from a work folder.
+      output: the folder; an older one is replaced.
+      label_names: class index to name; may be empty.
+      metrics: an evaluation report to keep beside the model, or None.
+      tflite: whether to write `visual.tflite` and `audio.tflite` (video level only).
+
+    Returns:
+      The largest absolute difference between the live model and its TFLite form on
+      random inputs, by modality; empty without TFLite.
+    """
+    config = embedding.config
+    models = {m: single_modality(embedding.model, m, config.model) for m in MODALITIES}
+    differences = {}
+    with files.whole_folder(output) as folder:
+        export_saved_model(folder, models, make_signatures(models, config.model))
+        if tflite and config.model.feature_level == "video":
+            for modality, model in models.items():
+                content = convert_to_tflite(model)
+                write_tflite(os.path.join(folder, f"{modality}.tflite"), content)
+                differences[modality] = tflite_difference(embedding, content, modality)
+        saved = {"embedding": configuration.to_dict(config), "tflite_difference": differences}
+        configuration.save(os.path.join(folder, CONFIGURATION_FILE), saved)
+        write_labels(os.path.join(folder, LABEL_FILE), label_names, config.model.num_classes)
+        if metrics:
+            configuration.save(os.path.join(folder, METRICS_FILE), metrics)
+        files.write_text(
+            os.path.join(folder, CARD_FILE), model_card(config, metrics or {}, differences)
+        )
+    return differences
+
+
+def tflite_difference(embedding: JointEmbedding, content: bytes, modality: str) -> float:
+    """Largest absolute difference of a TFLite tower from the live model, on 64 random rows."""
+    inputs = np.random.default_rng(0).normal(0, 0.5, (64, SIZES[modality])).astype(np.float32)
+    live = embedding.embed(modality, inputs)
+    return float(np.abs(run_tflite(content, inputs) - live).max())
+
+
+def write_labels(path: str, names: Mapping[int, str], num_classes: int) -> None:
+    """Writes `index,name` for every class; the name is empty where it is not known."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["index", "name"])
+    writer.writerows((i, names.get(i, "")) for i in range(num_classes))
+    files.write_text(path, text.getvalue())
+
+
+def model_card(
+    config: EmbeddingConfig, metrics: Mapping[str, Any], differences: Mapping[str, float]
+) -> str:
+    """What the model is, what it takes and gives, how good it is, and its limits."""
+    inputs = {m: input_specs(m, config.model) for m in MODALITIES}
+    lines = [f"# Joint audio-visual embedding, recipe `{config.recipe}`", "", "## Signatures", ""]
+    for modality in MODALITIES:
+        described = ", ".join(f"`{s.name}` {s.dtype.name} {s.shape}" for s in inputs[modality])
+        lines.append(f"- `embed_{modality}`: {described} -> `embedding`, unit vectors")
+    lines += ["- `serving_default`: both -> both embeddings and their `cosine`", ""]
+    lines += ["Features are those of YouTube-8M; normalisation is part of the graph.", ""]
+    if config.model.normalization == "joint":
+        lines += [
+            "Trained with both modalities divided by one norm, which is only known where both",
+            "are given; here each is divided by its own. Retrieval with single modalities is",
+            "therefore not what the training saw.",
+            "",
+        ]
+    if differences:
+        lines += ["## TFLite", ""]
+        lines += [
+            f"- `{m}.tflite` differs from the model by at most {d:.1e} on random inputs"
+            for m, d in differences.items()
+        ]
+        lines.append("")
+    recalls = {k: v for k, v in metrics.get("metrics", {}).items() if "recall@" in k}
+    if recalls:
+        lines += ["## Retrieval", "", "| measure | mean | std | galleries |", "|---|---|---|---|"]
+        lines += [
+            f"| {name} | {100 * v['mean']:.1f} % | {100 * v['std']:.1f} | {v['galleries']} |"
+            for name, v in sorted(recalls.items())
+        ]
+        lines.append("")
+    lines += ["## Configuration", "", "| field | value |", "|---|---|"]
+    for part, values in dataclasses.asdict(config).items():
+        values = values if isinstance(values, dict) else {"": values}
+        lines += [f"| {part}{'.' if k else ''}{k} | {v} |" for k, v in values.items()]
+    return "\n".join(lines) + "\n"
