@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from crossmodal import configuration
-from crossmodal.errors import TrainingError, UserError
+from crossmodal.errors import ConfigurationError, TrainingError, UserError
 from crossmodal.steps import State
 
 LATEST = "checkpoints"
@@ -76,6 +76,8 @@ def save_best(workdir: str, model: keras.Model, step: int, metrics: dict[str, fl
     """
     folder = os.path.join(workdir, BEST)
     _check_finite(model, step, folder)
+    if step in complete_steps(folder):  # of a run that was killed before its next checkpoint
+        _remove(os.path.join(folder, f"step-{step}"))
     _write(folder, step, _weights(model), {"step": step, "metrics": metrics})
     for other in complete_steps(folder):
         if other != step:
@@ -99,7 +101,7 @@ def restore(workdir: str, state: State) -> Record | None:
         variables["step"] = state.step
         try:
             saved = _read(os.path.join(folder, f"step-{step}"), variables)
-        except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError):
+        except (tf.errors.OpError, ConfigurationError):
             warnings.warn(f"{folder}/step-{step} cannot be read and is passed over", stacklevel=2)
             continue
         saved.pop("variables")
@@ -139,13 +141,17 @@ def complete_steps(folder: str) -> list[int]:
     return sorted(s for s in steps if tf.io.gfile.exists(f"{folder}/step-{s}/{STATE}"))
 
 
-def remove_incomplete(workdir: str) -> None:
-    """Removes what a killed run left half-written."""
+def remove_unusable(workdir: str, step: int) -> None:
+    """Removes what a killed run left half-written, and checkpoints beyond the restored step."""
     for folder in (os.path.join(workdir, LATEST), os.path.join(workdir, BEST)):
-        complete = {f"step-{step}" for step in complete_steps(folder)}
+        complete = complete_steps(folder)
+        for other in complete:
+            if folder.endswith(LATEST) and other > step:
+                _remove(os.path.join(folder, f"step-{other}"))
+        kept = {f"step-{other}" for other in complete}
         names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
         for name in (name.rstrip("/") for name in names):
-            if name.startswith("step-") and name not in complete:
+            if name.startswith("step-") and name not in kept:
                 tf.io.gfile.rmtree(os.path.join(folder, name))
 
 

@@ -59,7 +59,7 @@ class Journal:
             values = {**values, "examples_per_second": steps * self.batch_size / elapsed}
         self.bar.update(steps)
         self.bar.set_postfix(loss=f"{values['loss']:.4g}", refresh=False)
-        self._append({**values, "step": step})
+        self._append({"step": step, **values} | {"step": step})
         self._scalars("train", step, values)
 
     def note_evaluation(self, step: int, metrics: dict[str, float]) -> None:

@@ -78,7 +78,7 @@ def train(
         seed=config.seed, averaged=config.ema_decay > 0
     )
     if chief:
-        checkpoints.remove_incomplete(workdir)
+        checkpoints.remove_unusable(workdir, record.step)
     iterator, specs = strategies.distribute(
         strategy, lambda worker, workers: task.dataset(record.step, worker, workers), share
     )
