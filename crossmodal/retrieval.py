@@ -34,6 +34,11 @@ TILE = 1024
 # Counts within a slab are summed in bytes, so it has at most 255 rows; 128 rows of a
 # tile also stay in a core's cache between the four comparisons.
 SLAB = 128
+# Each worker holds a tile and counts for all columns; the product has threads of its own.
+MAX_WORKERS = 8
+# Tiles on the diagonal are needed twice; up to so many (64 MB) are kept, beyond that
+# they are a small part of all tiles and are computed again.
+MAX_KEPT = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +107,7 @@ def rank_checked(
     """`rank_pairs` of checked arrays, with a number for each row that identical rows share."""
     job = _Job(visual, audio, _Twins(same_visual), _Twins(same_audio), tile)
     starts = range(0, len(visual), tile)
-    workers = min(len(os.sched_getaffinity(0)), len(starts)) or 1
+    workers = max(1, min(os.cpu_count() or 1, MAX_WORKERS, len(starts)))
     rows = np.zeros((2, len(visual)), np.int64)
     columns = np.zeros((2, len(visual)), np.int64)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
@@ -110,9 +115,12 @@ def rank_checked(
         thresholds = job.share(thresholds)
         done = pool.map(lambda start: job.count_stripe(start, thresholds), starts)
         bar = tqdm.tqdm(done, "ranks", len(starts), disable=not progress, unit="stripe")
-        for start, (stripe_rows, stripe_columns) in zip(starts, bar, strict=True):
-            rows[:, start : start + tile] = stripe_rows
-            columns += stripe_columns
+        try:
+            for start, (stripe_rows, stripe_columns) in zip(starts, bar, strict=True):
+                rows[:, start : start + tile] = stripe_rows
+                columns += stripe_columns
+        finally:  # An interrupt must not wait for the stripes still in the queue.
+            pool.shutdown(wait=False, cancel_futures=True)
     # Each match is counted once as not below itself.
     return {
         direction: Ranks(above, level - above - 1)
@@ -142,11 +150,15 @@ class _Job:
     same_visual: _Twins
     same_audio: _Twins
     tile: int
+    kept: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def diagonal(self, start: int) -> np.ndarray:
         """Scores of the matches start ... start + tile, from the tile that holds them."""
         part = slice(start, start + self.tile)
-        return np.diagonal(multiply(self.visual[part], self.audio[part])).copy()
+        scores = multiply(self.visual[part], self.audio[part])
+        if len(self.visual) <= MAX_KEPT * self.tile:
+            self.kept[start] = scores
+        return np.diagonal(scores).copy()
 
     def share(self, thresholds: np.ndarray) -> np.ndarray:
         """Gives pairs that are identical in both modalities one match score, bit for bit."""
@@ -166,7 +178,9 @@ class _Job:
         of_columns = np.zeros((2, len(self.audio)), np.int64)
         for left in range(0, len(self.audio), self.tile):
             columns = slice(left, min(left + self.tile, len(self.audio)))
-            scores = multiply(self.visual[rows], self.audio[columns])
+            scores = self.kept.pop(start, None) if left == start else None
+            if scores is None:
+                scores = multiply(self.visual[rows], self.audio[columns])
             self._settle_twins(scores, rows, columns, thresholds)
             _count_tile(
                 scores, thresholds[rows], thresholds[columns], of_rows, of_columns[:, columns]

@@ -138,7 +138,6 @@ def test_bad_input_is_refused():
         cca.Moments().add(visual, audio)
 
 
-@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.skipif("CROSSMODAL_DATA" not in os.environ, reason="needs CROSSMODAL_DATA")
 def test_unseen_real_videos_are_found_as_often_as_a_linear_baseline_should():
