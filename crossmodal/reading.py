@@ -31,16 +31,16 @@ class Holdout:
     Attributes:
       percent: how many of 100 digests are held out.
       held_out: whether this is the part held out or the rest.
-      feature: name of the id feature.
+      salt: another salt makes an independent split.
     """
 
     percent: int = 10
     held_out: bool = False
-    feature: str = "id"
+    salt: str = ""
 
     def keep(self, ids: tf.Tensor) -> tf.Tensor:
         """Which of the ids `[n]` belong to this part: bool `[n]`."""
-        bucket = tf.strings.to_hash_bucket_fast(ids, 100)
+        bucket = tf.strings.to_hash_bucket_fast(self.salt + ids, 100)
         return (bucket < self.percent) == self.held_out
 
 
@@ -51,20 +51,24 @@ class Records:
     Attributes:
       shards: the files, with their counts and damage.
       schema: what the records hold.
-      holdout: the part that is read, or None for all.
+      holdouts: the part that is read is in all of these; none for all records.
     """
 
     shards: tuple[Shard, ...]
     schema: Schema
-    holdout: Holdout | None = None
+    holdouts: tuple[Holdout, ...] = ()
 
     def part(self, worker: int, num_workers: int) -> "Records":
         """The shards of one worker."""
         return dataclasses.replace(self, shards=self.shards[worker::num_workers])
 
+    def within(self, holdout: Holdout) -> "Records":
+        """Those of the records that belong to one more part."""
+        return dataclasses.replace(self, holdouts=(*self.holdouts, holdout))
+
     def count(self) -> int:
-        """The number of records, those of the other part of a holdout not counted."""
-        if self.holdout is None:
+        """The number of records, those of other parts not counted."""
+        if not self.holdouts:
             return sum(shard.num_records for shard in self.shards)
         sizes = blocks(self).map(lambda block: tf.shape(block, tf.int64)[0])
         return int(sizes.reduce(tf.constant(0, tf.int64), lambda a, b: a + b))
@@ -72,11 +76,16 @@ class Records:
 
 def part_of(records: Records) -> Callable[[tf.Tensor], tf.Tensor] | None:
     """A function that keeps those records of a block which belong to the part read."""
-    holdout = records.holdout
-    if holdout is None:
+    if not records.holdouts:
         return None
-    ids = Schema(tuple(f for f in records.schema.features if f.name == holdout.feature))
-    return lambda block: tf.boolean_mask(block, holdout.keep(ids.parse(block)[holdout.feature]))
+    id_only = Schema(tuple(f for f in records.schema.features if f.name == "id"))
+
+    def keep(block: tf.Tensor) -> tf.Tensor:
+        ids = id_only.parse(block)["id"]
+        kept = tf.reduce_all([holdout.keep(ids) for holdout in records.holdouts], axis=0)
+        return tf.boolean_mask(block, kept)
+
+    return keep
 
 
 def opener(records: Records) -> Callable[[tf.Tensor], tf.data.Dataset]:

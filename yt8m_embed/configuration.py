@@ -88,6 +88,8 @@ class ModelConfig:
         check_range("hidden_dropout", self.hidden_dropout, 0, 0.99)
         if self.linear_dim and not self.standardize:
             raise ConfigurationError("linear_dim needs standardize: CCA subtracts the means")
+        if self.standardize and self.normalization == "joint":
+            raise ConfigurationError("standardize needs inputs that are normalised one by one")
         for name in ("visual_layers", "audio_layers"):
             for width in getattr(self, name):
                 check_range(name, width, 1, 1_000_000)

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tqdm
 
 from crossmodal import checkpoints, configuration
-from crossmodal.errors import UserError
+from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.reading import Records, blocks
 from yt8m_embed.configuration import EmbeddingConfig, from_dict
 from yt8m_embed.model import (
@@ -22,6 +22,7 @@ from yt8m_embed.model import (
     input_features,
     single_modality,
 )
+from yt8m_embed.reading import feature_level
 
 CONFIGURATION_FILE = "configuration.json"
 # Rows embedded at once: large enough for the matrix products, small in memory.
@@ -105,30 +106,55 @@ class JointEmbedding:
             given["num_frames"] = np.asarray(num_frames, np.int32)
         return self.functions[modality](given)
 
-    def embed_blocks(self, records: Records) -> Iterator[Embedded]:
+    def check_kind(self, kind: str) -> None:
+        """Raises ConfigurationError unless records of that kind suit the model."""
+        level = self.config.model.feature_level
+        if feature_level(kind) != level:
+            raise ConfigurationError(
+                f"the model in {self.source} takes {level}-level records, these are {kind}-level"
+            )
+
+    def embed_pairs(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
+        """Embeds true pairs together, as training does.
+
+        With joint normalisation each embedding then depends on the other modality, so
+        this is for measuring what that does, not for retrieval.
+
+        Raises:
+          UserError: only a SavedModel was loaded.
+        """
+        if self.model is None:
+            raise UserError(f"{self.source}: pairs are embedded by the trained model only")
+        outputs = self.model(dict(features), training=False)
+        return tuple(np.asarray(outputs[f"{m}_embedding"]) for m in MODALITIES)
+
+    def embed_blocks(self, records: Records, joint_pairs: bool = False) -> Iterator[Embedded]:
         """Embeds records block by block, in the order of the files."""
         names = input_features(self.config.model)
         stream = blocks(records, parse=True).prefetch(tf.data.AUTOTUNE)
         for block in stream.as_numpy_iterator():
             given = {name: block[name] for name in names}
-            yield Embedded(
-                block["id"],
-                block["labels"],
-                *(self.functions[m](only(given, m, self.config)) for m in MODALITIES),
-            )
+            if joint_pairs:
+                pair = self.embed_pairs(given)
+            else:
+                pair = [self.functions[m](only(given, m, self.config)) for m in MODALITIES]
+            yield Embedded(block["id"], block["labels"], *pair)
 
-    def embed_records(self, records: Records, progress: bool = False) -> Embedded:
+    def embed_records(
+        self, records: Records, progress: bool = False, joint_pairs: bool = False
+    ) -> Embedded:
         """Embeds a whole set of records.
 
         Args:
           records: of the level (video or frame) that the model takes.
           progress: whether to show a bar.
+          joint_pairs: see `embed_pairs`; each modality by itself otherwise.
         """
         total = sum(shard.num_records for shard in records.shards)
         bar = tqdm.tqdm(total=total, unit="video", desc="embed", disable=not progress)
         parts = []
         with bar:
-            for part in self.embed_blocks(records):
+            for part in self.embed_blocks(records, joint_pairs):
                 parts.append(part)
                 bar.update(len(part.ids))
         return join(parts)

@@ -159,7 +159,7 @@ def model_card(
             for m, d in differences.items()
         ]
         lines.append("")
-    recalls = {k: v for k, v in metrics.get("metrics", {}).items() if "recall@" in k}
+    recalls = {k: v for k, v in metrics.items() if "/recall@" in k}
     if recalls:
         lines += ["## Retrieval", "", "| measure | mean | std | galleries |", "|---|---|---|---|"]
         lines += [

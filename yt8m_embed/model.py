@@ -114,8 +114,8 @@ def build_model(config: ModelConfig) -> keras.Model:
     Returns:
       A model from the inputs of `make_inputs` to `visual_embedding`, `audio_embedding`
       (unit vectors `[batch, dim]`), `visual_logits`, `audio_logits`
-      `[batch, num_classes]` (with a classifier), and `visual_features`, `audio_features`, the video-level
-      features that entered; all float32.
+      `[batch, num_classes]` (with a classifier), and `visual_features`,
+      `audio_features`, the video-level features that entered; all float32.
     """
     inputs = make_inputs(config)
     features = {m: video_level(inputs, m) for m in MODALITIES}

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from crossmodal import files, shards
 from crossmodal.errors import UserError
-from crossmodal.reading import Holdout, Records
+from crossmodal.reading import Records
 from crossmodal.schema import Schema
 from yt8m_embed import records
 
@@ -24,7 +24,6 @@ def open_records(
     num_classes: int,
     flag: str,
     on_bad_record: str = "fail",
-    holdout: Holdout | None = None,
     progress: bool = True,
 ) -> tuple[str, Records]:
     """Finds, checks and counts the records that patterns name.
@@ -34,7 +33,6 @@ def open_records(
       num_classes: labels must lie below it.
       flag: the flag that named the patterns, for errors.
       on_bad_record: `fail` or `skip`.
-      holdout: the part that is wanted, or None for all.
       progress: whether to show a bar.
 
     Returns:
@@ -53,7 +51,7 @@ def open_records(
         raise UserError(f"--{flag}={patterns}: no usable record\n{shards.describe_damage(found)}")
     if any(shard.damage for shard in found):
         print(shards.describe_damage(found))
-    return kind, Records(usable, schema, holdout)
+    return kind, Records(usable, schema)
 
 
 def find_kind(paths: list[str], num_classes: int) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from crossmodal import cca, configuration, galleries, shards, training
-from crossmodal.cca import Moments
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
-from crossmodal.reading import Holdout, Records, blocks
+from crossmodal.reading import Holdout, Records
 from yt8m_embed import embedding, losses, model, negatives
 from yt8m_embed.configuration import EmbeddingConfig, ModelConfig, OptimizerConfig
+from yt8m_embed.moments import gather_moments
 from yt8m_embed.reading import feature_level, open_records
 
 
@@ -120,14 +120,13 @@ def open_data(
     num_classes = config.model.num_classes
     opened = (num_classes, data.on_bad_record, progress)
     held_out = not data.eval_pattern and data.holdout_percent > 0
-    part = Holdout(data.holdout_percent) if held_out else None
-    kind, train_records = _open(data.train_pattern, "train_pattern", part, *opened)
+    kind, train_records = _open(data.train_pattern, "train_pattern", *opened)
     eval_records, eval_kind = None, kind
     if data.eval_pattern:
-        eval_kind, eval_records = _open(data.eval_pattern, "eval_pattern", None, *opened)
+        eval_kind, eval_records = _open(data.eval_pattern, "eval_pattern", *opened)
     elif held_out:
-        other = Holdout(data.holdout_percent, held_out=True)
-        eval_records = dataclasses.replace(train_records, holdout=other)
+        eval_records = train_records.within(Holdout(data.holdout_percent, held_out=True))
+        train_records = train_records.within(Holdout(data.holdout_percent))
     level = feature_level(kind)
     if feature_level(eval_kind) != level:
         raise ConfigurationError(
@@ -137,8 +136,8 @@ def open_data(
     return train_records, eval_records, dataclasses.replace(config, model=changed)
 
 
-def _open(pattern, flag, part, num_classes, on_bad_record, progress):
-    return open_records(pattern, num_classes, flag, on_bad_record, part, progress)
+def _open(pattern, flag, num_classes, on_bad_record, progress):
+    return open_records(pattern, num_classes, flag, on_bad_record, progress)
 
 
 def sampler(config: EmbeddingConfig) -> Callable | None:
@@ -161,10 +160,7 @@ def make_model(config: EmbeddingConfig, records: Records) -> keras.Model:
 
 def fit_starts(records: Records, config: ModelConfig) -> dict[str, model.Start]:
     """Means, deviations and a weighted CCA of the normalised features, in one pass."""
-    normalize = normalizer(config)
-    moments = Moments()
-    for block in blocks(records, parse=True).prefetch(2).as_numpy_iterator():
-        moments.add(*normalize(block))
+    moments = gather_moments(records, config.normalization)
     fitted = cca.fit(
         moments, config.linear_dim or 1, config.cca_visual_ridge, config.cca_audio_ridge
     )
@@ -184,23 +180,6 @@ def fit_starts(records: Records, config: ModelConfig) -> dict[str, model.Start]:
             fitted.audio_projection * weights,
         ),
     }
-
-
-def normalizer(config: ModelConfig) -> Callable[[dict], tuple[np.ndarray, np.ndarray]]:
-    """From a block of records to the two normalised inputs `[n, 1024]`, `[n, 128]`."""
-    inputs = model.make_inputs(config)
-    outputs = [
-        model.normalize_alone(model.video_level(inputs, m), m, config) for m in model.MODALITIES
-    ]
-    network = keras.Model(inputs, outputs)
-    compiled = tf.function(lambda given: network(given, training=False), reduce_retracing=True)
-    names = model.input_features(config)
-
-    def call(block: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        visual, audio = compiled({name: block[name] for name in names})
-        return visual.numpy(), audio.numpy()
-
-    return call
 
 
 def make_optimizer(
