@@ -99,6 +99,9 @@ def _refusal(data: bytes, spans: list[Span], parse: Parser) -> str | None:
         parse(tf.constant([data[offset : offset + length] for offset, length in spans], tf.string))
     except tf.errors.OpError as error:
         return f"cannot be parsed: {error.message.splitlines()[0]}"
+    except UnicodeDecodeError:
+        # TensorFlow quotes the record in its message and trips over the quotation.
+        return "cannot be parsed"
     return None
 
 

@@ -5,7 +5,7 @@ the graph, a batch at a time, under the same rules.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -88,7 +88,9 @@ class Feature:
           UserError: the value does not fit the raw type, or is not of the right kind.
         """
         if self.form == "bytes":
-            value = value.encode() if isinstance(value, str) else bytes(value)
+            value = value.encode() if isinstance(value, str) else value
+            if not isinstance(value, bytes):
+                raise UserError(f"feature {self.name} needs a string, not {type(value).__name__}")
             return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
         array = np.asarray(value)
         if self.form == "ints":
@@ -108,43 +110,53 @@ class Feature:
         Args:
           held: the record's features by key, or its feature lists if `per_frame`.
         """
-        key = next((k for k in self.names_on_disk if _is_set(held, k)), None)
-        if key is None:
+        keys = [key for key in self.names_on_disk if _is_set(held, key)]
+        if not keys:
             names = ", ".join(sorted(held)) or "nothing"
             kind = "feature list" if self.per_frame else "feature"
             return f"{kind} {self.name} is missing (found {names})" if self.required else None
         if not self.per_frame:
-            return self._entry_problem(held[key], f"feature {self.name}")
-        entries = held[key].feature
-        if not entries:
-            return f"feature list {self.name} has no frame"
-        if self.max_frames is not None and len(entries) > self.max_frames:
-            return (
-                f"feature {self.name} has {len(entries)} frames, at most {self.max_frames} allowed"
-            )
-        reasons = (
-            self._entry_problem(e, f"feature {self.name}, frame {i},")
-            for i, e in enumerate(entries)
-        )
-        return next((reason for reason in reasons if reason), None)
+            return self._context_problem([held[key] for key in keys])
+        return self._frames_problem(held[keys[0]].feature)
 
     def number_of_entries(self, held: Mapping) -> int:
         """How many frames, or how many of a variable number of values, a record holds."""
         key = self.names_on_disk[0]
         if key not in held:
             return 0
-        return (
-            len(held[key].feature)
-            if self.per_frame
-            else len(getattr(held[key], KINDS[self.form]).value)
-        )
+        if self.per_frame:
+            return len(held[key].feature)
+        return len(getattr(held[key], KINDS[self.form]).value)
+
+    def _context_problem(self, entries: Sequence[tf.train.Feature]) -> str | None:
+        # The graph's parser reads every key that is there, and so each must be sound.
+        subject = f"feature {self.name}"
+        for entry in entries:
+            reason = self._entry_problem(entry, subject)
+            if reason:
+                return reason
+        if self.form == "bytes" and self.required:
+            empty = not any(entry.bytes_list.value[0] for entry in entries)
+            return f"{subject} is empty" if empty else None
+        return None
+
+    def _frames_problem(self, entries: Sequence[tf.train.Feature]) -> str | None:
+        if not entries:
+            return f"feature list {self.name} has no frame"
+        if self.max_frames is not None and len(entries) > self.max_frames:
+            number = f"{len(entries)} frames, at most {self.max_frames} allowed"
+            return f"feature {self.name} has {number}"
+        for i, entry in enumerate(entries):
+            reason = self._entry_problem(entry, f"feature {self.name}, frame {i},")
+            if reason:
+                return reason
+        return None
 
     def _entry_problem(self, entry: tf.train.Feature, subject: str) -> str | None:
         kind = entry.WhichOneof("kind")
-        if kind != KINDS[self.form]:
-            return (
-                f"{subject} is a {kind or 'feature without values'}, expected a {KINDS[self.form]}"
-            )
+        expected = KINDS[self.form]
+        if kind != expected:
+            return f"{subject} is a {kind or 'feature without values'}, expected a {expected}"
         values = getattr(entry, kind).value
         if self.form in ("bytes", "raw"):
             if len(values) != 1:
@@ -155,7 +167,7 @@ class Feature:
 
     def _string_problem(self, string: bytes, subject: str) -> str | None:
         if self.form == "bytes":
-            return f"{subject} is empty" if self.required and not string else None
+            return None
         dtype = RAW_TYPES[self.raw_type]
         if len(string) != self.size * dtype.itemsize:
             return f"{subject} has {len(string)} bytes, expected {self.size * dtype.itemsize}"
