@@ -11,6 +11,7 @@ Source: the data set's own description of its files; MediaPipe's
 
 import csv
 import io
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -103,12 +104,12 @@ def mediapipe(num_classes: int = 3862) -> Schema:
     )
 
 
-def dequantize(quantized, num_frames):
+def dequantize(quantized: Any, num_frames: Any) -> tuple[Any, Any]:
     """Frames as floats in [-1.992, 2.008], exactly zero after a record's last frame.
 
     Args:
-      quantized: uint8 [batch, time, size].
-      num_frames: int [batch].
+      quantized: uint8 [batch, time, size], a tensor of any Keras backend.
+      num_frames: int [batch], likewise.
 
     Returns:
       float32 [batch, time, size] and the mask, bool [batch, time].
