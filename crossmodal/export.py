@@ -49,17 +49,13 @@ def export_saved_model(
     archive.write_out(folder, verbose=False)
 
 
-def convert_to_tflite(model: keras.Model) -> bytes:
-    """The TFLite form of a model with inputs of one float vector each.
+def convert_to_tflite(saved_model: str, signature: str) -> bytes:
+    """The TFLite form of one signature of an exported model; its batch size stays open.
 
-    Args:
-      model: its batch dimension stays open.
+    It goes by way of the SavedModel: from a Keras 3 model itself the converter of this
+    TensorFlow crashes.
     """
-    spec = [tf.TensorSpec((None, *x.shape[1:]), x.dtype, name=x.name) for x in model.inputs]
-    function = tf.function(lambda *inputs: model(*inputs, training=False), input_signature=spec)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [function.get_concrete_function()], model
-    )
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=[signature])
     return converter.convert()
 
 

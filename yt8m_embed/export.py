@@ -103,8 +103,8 @@ def export(
     with files.whole_folder(output) as folder:
         export_saved_model(folder, models, make_signatures(models, config.model))
         if tflite and config.model.feature_level == "video":
-            for modality, model in models.items():
-                content = convert_to_tflite(model)
+            for modality in MODALITIES:
+                content = convert_to_tflite(folder, f"embed_{modality}")
                 write_tflite(os.path.join(folder, f"{modality}.tflite"), content)
                 differences[modality] = tflite_difference(embedding, content, modality)
         saved = {"embedding": configuration.to_dict(config), "tflite_difference": differences}

@@ -1,0 +1,49 @@
+r"""Embeds whole sets of YouTube-8M shards into one .npz file, in a stream.
+
+The file holds `ids` (bytes [n]), `visual` and `audio` (float32 [n, dim], unit vectors),
+in the order of the shards. Memory does not grow with the number of videos.
+
+Example (a few seconds for 800 videos; about 20,000 videos a second on 2 cores):
+
+  python -m launch.embed_yt8m --saved_model=/tmp/embedding/export \
+      --input_pattern='testdata/yt8m/dev/*.tfrecord' --output=/tmp/embedding/dev.npz
+"""
+
+import tqdm
+from absl import flags
+
+from crossmodal import npz
+from crossmodal.errors import ConfigurationError
+from launch import commands
+from yt8m_embed import embedding
+from yt8m_embed.reading import open_records
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", "", "Work folder of a training run; its best checkpoint is taken.")
+flags.DEFINE_string("saved_model", "", "Exported model, instead of --workdir.")
+flags.DEFINE_string("input_pattern", None, "Shards to embed: glob patterns, by commas.")
+flags.DEFINE_string("output", None, "The .npz file; it appears only when complete.")
+flags.DEFINE_enum("on_bad_record", "fail", ["fail", "skip"], "What a bad record does.")
+flags.mark_flags_as_required(["input_pattern", "output"])
+
+
+def main() -> None:
+    """Embeds as the flags say."""
+    if bool(FLAGS.workdir) == bool(FLAGS.saved_model):
+        raise ConfigurationError("give either --workdir or --saved_model")
+    model = embedding.load(FLAGS.workdir or FLAGS.saved_model)
+    classes = model.config.model.num_classes
+    kind, records = open_records(
+        FLAGS.input_pattern, classes, "input_pattern", FLAGS.on_bad_record
+    )
+    model.check_kind(kind)
+    total = records.count()
+    with npz.Writer(FLAGS.output) as output, tqdm.tqdm(total=total, unit="video") as bar:
+        for part in model.embed_blocks(records):
+            output.append(ids=part.ids, visual=part.visual, audio=part.audio)
+            bar.update(len(part.ids))
+    print(f"{total} videos embedded: {FLAGS.output}")
+
+
+if __name__ == "__main__":
+    commands.run(main)
