@@ -5,6 +5,7 @@ device, several devices (MirroredStrategy) and several machines
 (MultiWorkerMirroredStrategy, cluster in TF_CONFIG) is kept here.
 """
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +19,12 @@ STRATEGIES = ("default", "mirrored", "multi_worker")
 PADDING = -1  # of variable-width integer features such as `labels` [batch, max_labels]
 
 
+@functools.cache
 def make_strategy(name: str) -> tf.distribute.Strategy:
-    """Makes the strategy of that name.
+    """The strategy of that name, one for the whole process.
+
+    A second one would number its collective operations from the same start and disturb
+    the first.
 
     Args:
       name: `default` (one device), `mirrored` (every GPU of this machine, or every logical
@@ -79,7 +84,8 @@ def _sum(strategy: tf.distribute.Strategy, mine: np.ndarray) -> np.ndarray:
             tf.distribute.ReduceOp.SUM, counts * tf.constant(mine, tf.float32)
         )
 
-    return strategy.experimental_local_results(strategy.run(contribute))[0].numpy()
+    total = tf.function(lambda: strategy.run(contribute))()
+    return strategy.experimental_local_results(total)[0].numpy()
 
 
 def _local_replicas(strategy: tf.distribute.Strategy) -> int:
@@ -147,47 +153,41 @@ def gather(tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         if tensor.shape.rank == 0:
             gathered[name] = tensor
         elif tensor.dtype.is_floating:
-            gathered[name] = _gather_rows(tensor)
+            gathered[name] = _join_rows(tensor, context)
         else:
-            gathered[name] = _gather_integers(tensor)
+            joined = _join_integers(tf.cast(tensor, tf.int64), context)
+            gathered[name] = tf.cast(joined, tensor.dtype)
     return gathered
 
 
-def _gather_integers(tensor: tf.Tensor) -> tf.Tensor:
-    context = tf.distribute.get_replica_context()
-    wide = tf.cast(tensor, tf.int64)
-    variable = tensor.shape.rank == 2 and tensor.shape[1] is None
-    if variable and not is_multi_worker(context.strategy):
-        # A collective operation within a loop must keep its shape; a plain copy need not.
-        joined = context.merge_call(_join, args=(wide,))
-    else:
-        if variable:
-            width = tf.shape(wide)[1]
-            widest = tf.reduce_max(context.all_gather(width[None], axis=0))
-            wide = _pad(wide, widest)
-        joined = context.all_gather(wide, axis=0)
-    return tf.cast(joined, tensor.dtype)
-
-
-def _join(strategy: tf.distribute.Strategy, tensor: Any) -> tf.Tensor:
-    parts = strategy.experimental_local_results(tensor)
-    widest = tf.reduce_max([tf.shape(part)[1] for part in parts])
-    return tf.concat([_pad(part, widest) for part in parts], axis=0)
-
-
-def _pad(tensor: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    missing = width - tf.shape(tensor)[1]
-    return tf.pad(tensor, [[0, 0], [0, missing]], constant_values=PADDING)
-
-
-@tf.custom_gradient
-def _gather_rows(tensor: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    context = tf.distribute.get_replica_context()
+def _join_rows(tensor: tf.Tensor, context: tf.distribute.ReplicaContext) -> tf.Tensor:
+    # A sum of tensors that are zero but for a replica's own rows: `all_gather` fails where a
+    # worker has one device, and the gradient of a sum needs no code.
     rows = tf.shape(tensor)[0]
+    before = rows * context.replica_id_in_sync_group
+    after = rows * (context.num_replicas_in_sync - 1) - before
+    padding = [[before, after]] + [[0, 0]] * (tensor.shape.rank - 1)
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(tensor, padding))
 
-    def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        total = context.all_reduce(tf.distribute.ReduceOp.SUM, upstream)
-        first = context.replica_id_in_sync_group * rows
-        return total[first : first + rows]
 
-    return context.all_gather(tensor, axis=0), gradient
+def _join_integers(tensor: tf.Tensor, context: tf.distribute.ReplicaContext) -> tf.Tensor:
+    if not is_multi_worker(context.strategy):
+        # A collective operation within a loop must keep its shape; a plain copy need not.
+        return context.merge_call(_concatenate, args=(tensor,))
+    if tensor.shape.rank == 2 and tensor.shape[1] is None:
+        widths = _join_rows(tf.shape(tensor, tf.int64)[1:], context)
+        tensor = _widen(tensor, tf.reduce_max(widths))
+    return _join_rows(tensor, context)
+
+
+def _concatenate(strategy: tf.distribute.Strategy, tensor: Any) -> tf.Tensor:
+    parts = strategy.experimental_local_results(tensor)
+    if parts[0].shape.rank == 2:
+        widest = tf.reduce_max([tf.shape(part, tf.int64)[1] for part in parts])
+        parts = [_widen(part, widest) for part in parts]
+    return tf.concat(parts, axis=0)
+
+
+def _widen(tensor: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    missing = width - tf.shape(tensor, tf.int64)[1]
+    return tf.pad(tensor, [[0, 0], [0, missing]], constant_values=tf.constant(PADDING, tf.int64))

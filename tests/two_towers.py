@@ -24,12 +24,12 @@ def make_data() -> dict[str, np.ndarray]:
     return {**{k: v.astype(np.float32) for k, v in views.items()}, "labels": labels}
 
 
-def make_dataset(batch_size: int, seed: int = 0):
-    """The order is drawn anew in each epoch; labels are as wide as the batch's longest row."""
-    data = make_data()
+def make_dataset(batch_size: int, seed: int = 0, repeat: bool = False):
+    """The order is drawn anew in each epoch; labels are as wide as the batch's longest row.
 
-    def at(index, width) -> dict[str, tf.Tensor]:
-        return {k: tf.gather(v, index)[:, :width] for k, v in data.items()}
+    With `repeat` all batches are one, and its second half is its first half again.
+    """
+    data = make_data()
 
     def dataset(start_step: int, worker: int, workers: int) -> tf.data.Dataset:
         share = batch_size // workers
@@ -38,6 +38,8 @@ def make_dataset(batch_size: int, seed: int = 0):
             place = tf.range(share, dtype=tf.int64) + step * batch_size + worker * share
             epoch = tf.stack([tf.constant(seed, tf.int64), step * batch_size // EXAMPLES])
             index = tf.random.experimental.index_shuffle(place % EXAMPLES, epoch, EXAMPLES - 1)
+            if repeat:
+                index = tf.tile(tf.range(share // 2), [2])
             rows = {k: tf.gather(v, index) for k, v in data.items()}
             width = tf.reduce_max(tf.reduce_sum(tf.cast(rows["labels"] >= 0, tf.int32), 1))
             return {**rows, "labels": rows["labels"][:, :width]}
@@ -78,19 +80,43 @@ def regress(outputs, batch, step):
     return {"loss": ops.mean(ops.square(ops.sum(outputs["a"] * outputs["b"], axis=-1) - 1))}
 
 
+def rest(outputs, batch, step):
+    """A loss that leaves the weights where they are; how far the batch's halves are apart."""
+    half = ops.shape(outputs["a"])[0] // 2
+    apart = ops.mean(ops.abs(outputs["a"][:half] - outputs["a"][half:]))
+    return {"loss": 0 * regress(outputs, batch, step)["loss"], "halves_apart": apart}
+
+
+def spread(outputs, batch, step):
+    """A loss whose gradients are too large for float16 at the first loss scale."""
+    return {"loss": 1e3 * regress(outputs, batch, step)["loss"]}
+
+
 def evaluate(model) -> dict[str, float]:
     data = make_data()
     outputs = model({k: data[k] for k in ("a", "b")}, training=False)
     return {"cosine": float(ops.mean(ops.sum(outputs["a"] * outputs["b"], axis=-1)))}
 
 
-def make_task(batch_size: int = 16, dropout: float = 0.0, l2: float = 0.0, **changes) -> Task:
+def make_task(
+    batch_size: int = 16,
+    dropout: float = 0.0,
+    l2: float = 0.0,
+    optimizer: str = "sgd",
+    repeat: bool = False,
+    **changes,
+) -> Task:
+    # Not Adam where gradients are compared: it hides a factor.
+    optimizers = {
+        "sgd": lambda: keras.optimizers.SGD(0.2, momentum=0.5),
+        "adam": lambda: keras.optimizers.Adam(0.01),
+    }
     values = {
         "make_model": lambda: make_model(dropout, l2),
-        "make_optimizer": lambda: keras.optimizers.Adam(0.01),
+        "make_optimizer": optimizers[optimizer],
         "losses": contrast,
         "gather": True,
-        "dataset": make_dataset(batch_size),
+        "dataset": make_dataset(batch_size, repeat=repeat),
         "evaluate": evaluate,
         "best_metric": "cosine",
     }
