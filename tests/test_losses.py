@@ -109,8 +109,8 @@ def batch_and_outputs():
 def test_lambda_is_zero_until_its_step():
     outputs, batch = batch_and_outputs()
     config = LossConfig(class_weight=0.5, class_weight_step=10, class_activation="sigmoid")
-    before = losses.embedding_losses(outputs, batch, 9, config)
-    after = losses.embedding_losses(outputs, batch, 10, config)
+    before = losses.embedding_losses(outputs, batch, 9, config, (8,))
+    after = losses.embedding_losses(outputs, batch, 10, config, (8,))
     assert float(before["lambda"]) == 0 and float(after["lambda"]) == 0.5
     assert float(before["loss"]) == pytest.approx(float(before["embedding_loss"]))
     expected = float(losses.sigmoid_cross_entropy(outputs["visual_logits"], batch["labels"]))
@@ -120,7 +120,7 @@ def test_lambda_is_zero_until_its_step():
     assert float(after["loss"]) == pytest.approx(total, rel=1e-5)
     rooted = dataclasses.replace(config, sqrt_class_loss=True)
     total = float(after["embedding_loss"]) + 0.5 * math.sqrt(expected)
-    rooted_loss = losses.embedding_losses(outputs, batch, 10, rooted)["loss"]
+    rooted_loss = losses.embedding_losses(outputs, batch, 10, rooted, (8,))["loss"]
     assert float(rooted_loss) == pytest.approx(total, rel=1e-5)
 
 
@@ -130,6 +130,6 @@ def test_gradients_are_finite_without_any_label_under_the_root():
     config = LossConfig(class_weight_step=0, sqrt_class_loss=True, class_activation="softmax")
     outputs = {name: tf.Variable(value) for name, value in outputs.items()}
     with tf.GradientTape() as tape:
-        loss = losses.embedding_losses(outputs, batch, 0, config)["loss"]
+        loss = losses.embedding_losses(outputs, batch, 0, config, (8,))["loss"]
     for gradient in tape.gradient(loss, [outputs["visual_logits"], outputs["audio_embedding"]]):
         assert gradient is None or np.isfinite(gradient).all()

@@ -29,19 +29,23 @@ class ModelConfig:
       visual_layers, audio_layers: widths of the hidden layers, input to output.
       hidden_activation: name of a Keras activation.
       classifier: whether there is one, shared by both modalities, on the embeddings.
+      classifier_scale: multiplies the unit embeddings before it; without that a
+        classifier with small weights can hardly tell unit vectors apart.
+      classifier_bias: where its biases start; -6 says that a class is rare.
       embedding_dim: size of the embedding (per tower of an ensemble).
       embedding_activation: `linear` or `relu`, before the L2 normalisation.
       standardize: subtract the training set's mean and divide by its overall standard
         deviation, after the normalisation.
-      layer_normalization: normalise the units of each hidden layer.
-      linear_dim: size of a linear path beside the hidden layers that starts at the
-        solution of a regularised CCA; 0 for none.
-      linear_rate: step size of that path relative to the other layers.
+      layer_normalization: normalise the units of the first hidden layer.
+      num_towers: towers a modality, side by side; their unit embeddings are
+        concatenated into one.
+      linear_towers: so many of the towers have a linear path beside the hidden layers,
+        which starts at the solution of a regularised CCA.
+      linear_dim: size of that path.
+      linear_rate: its step size relative to the other layers.
       cca_visual_ridge, cca_audio_ridge: regularisation of that CCA, in units of the mean
         variance.
       cca_power: its components are weighted by their correlation to this power.
-      num_towers: towers a modality, side by side; their unit embeddings are
-        concatenated into one.
       visual_dropout, audio_dropout: shares of a tower's inputs dropped in training.
       hidden_dropout: share of hidden units dropped in training.
       l2: Keras L2 factor of all kernels.
@@ -50,6 +54,8 @@ class ModelConfig:
     feature_level: str = "video"
     num_classes: int = 3862
     classifier: bool = True
+    classifier_scale: float = 1.0
+    classifier_bias: float = 0.0
     normalization: str = "per_modality"
     visual_layers: tuple[int, ...] = (2000, 2000, 700, 700)
     audio_layers: tuple[int, ...] = (450, 450, 200, 200)
@@ -58,16 +64,22 @@ class ModelConfig:
     embedding_activation: str = "linear"
     standardize: bool = False
     layer_normalization: bool = False
-    linear_dim: int = 0
+    num_towers: int = 1
+    linear_towers: int = 0
+    linear_dim: int = 128
     linear_rate: float = 1.0
     cca_visual_ridge: float = 0.3
     cca_audio_ridge: float = 0.1
     cca_power: float = 0.5
-    num_towers: int = 1
     visual_dropout: float = 0.0
     audio_dropout: float = 0.0
     hidden_dropout: float = 0.0
     l2: float = 5e-9
+
+    def tower_sizes(self) -> tuple[int, ...]:
+        """The share of each tower in the joined embedding."""
+        linear = [self.linear_dim if i < self.linear_towers else 0 for i in range(self.num_towers)]
+        return tuple(self.embedding_dim + size for size in linear)
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -80,14 +92,15 @@ class ModelConfig:
         check_choice("embedding_activation", self.embedding_activation, ("linear", "relu"))
         check_range("num_classes", self.num_classes, 1, 1_000_000)
         check_range("embedding_dim", self.embedding_dim, 1, 65_536)
-        check_range("linear_dim", self.linear_dim, 0, AUDIO_SIZE)
         check_range("num_towers", self.num_towers, 1, 64)
+        check_range("linear_towers", self.linear_towers, 0, self.num_towers)
+        check_range("linear_dim", self.linear_dim, 1, AUDIO_SIZE)
         check_range("linear_rate", self.linear_rate, 1e-6, 1)
         check_range("visual_dropout", self.visual_dropout, 0, 0.99)
         check_range("audio_dropout", self.audio_dropout, 0, 0.99)
         check_range("hidden_dropout", self.hidden_dropout, 0, 0.99)
-        if self.linear_dim and not self.standardize:
-            raise ConfigurationError("linear_dim needs standardize: CCA subtracts the means")
+        if self.linear_towers and not self.standardize:
+            raise ConfigurationError("linear_towers needs standardize: CCA subtracts the means")
         if self.standardize and self.normalization == "joint":
             raise ConfigurationError("standardize needs inputs that are normalised one by one")
         for name in ("visual_layers", "audio_layers"):
@@ -110,7 +123,7 @@ class LossConfig:
       sqrt_class_loss: lambda times the root of the class loss (authors' code).
       class_weight: lambda of equation 5 from step `class_weight_step` on; 0 before.
       class_weight_step: the step of that switch, counted within the run.
-      temperature: of the contrastive loss.
+      temperature: of the contrastive loss, which every tower has for itself.
       label_smoothing: of the contrastive loss.
     """
 
@@ -211,14 +224,17 @@ RECIPES = {
     "contrastive": EmbeddingConfig(
         "contrastive",
         model=ModelConfig(
-            visual_layers=(2048,),
-            audio_layers=(2048,),
-            classifier=False,
+            classifier_scale=10.0,
+            classifier_bias=-6.0,
+            normalization="none",
+            visual_layers=(2048, 1024),
+            audio_layers=(2048, 1024),
             hidden_activation="gelu",
             embedding_dim=768,
             standardize=True,
             layer_normalization=True,
-            linear_dim=128,
+            num_towers=3,
+            linear_towers=2,
             linear_rate=0.1,
             visual_dropout=0.3,
             audio_dropout=0.1,
@@ -228,7 +244,7 @@ RECIPES = {
         loss=LossConfig(
             embedding_loss="contrastive",
             class_activation="sigmoid",
-            class_weight=0.0,
+            class_weight=0.002,
             class_weight_step=0,
             temperature=0.07,
         ),

@@ -118,13 +118,36 @@ def contrastive_loss(visual, audio, duplicates, temperature: float, label_smooth
     return 0.5 * total
 
 
+def tower_losses(visual, audio, sizes, duplicates, temperature: float, label_smoothing: float):
+    """Mean of the contrastive losses of the towers, each for itself.
+
+    Towers that answer for themselves stay different, and their joined embedding gains
+    from that; one loss on the joined embedding would let them share the work.
+
+    Args:
+      visual: joined unit embeddings `[batch, sum(sizes)]`.
+      audio: likewise.
+      sizes: of the towers' shares; all towers have the same norm.
+      duplicates, temperature, label_smoothing: see `contrastive_loss`.
+    """
+    total, start = 0.0, 0
+    norm = len(sizes) ** 0.5
+    for size in sizes:
+        part = slice(start, start + size)
+        total = total + contrastive_loss(
+            visual[:, part] * norm, audio[:, part] * norm, duplicates, temperature, label_smoothing
+        )
+        start += size
+    return total / len(sizes)
+
+
 def class_weight(step, config: LossConfig):
     """Lambda at a step: 0 at first, `config.class_weight` from `class_weight_step` on."""
     started = ops.cast(step, "float32") >= float(config.class_weight_step)
     return ops.where(started, float(config.class_weight), 0.0)
 
 
-def embedding_losses(outputs, batch, step, config: LossConfig):
+def embedding_losses(outputs, batch, step, config: LossConfig, tower_sizes):
     """All parts of the loss of one batch.
 
     Args:
@@ -135,6 +158,7 @@ def embedding_losses(outputs, batch, step, config: LossConfig):
         `audio_labels`.
       step: the training step, a scalar.
       config: margin, lambda and the other numbers.
+      tower_sizes: shares of the embedding, see `ModelConfig.tower_sizes`.
 
     Returns:
       A dict of scalars: `loss` is the sum that is minimised (equation 5), and
@@ -148,8 +172,8 @@ def embedding_losses(outputs, batch, step, config: LossConfig):
         duplicates = ops.logical_or(
             same_items(outputs["visual_features"]), same_items(outputs["audio_features"])
         )
-        embedding = contrastive_loss(
-            visual, audio, duplicates, config.temperature, config.label_smoothing
+        embedding = tower_losses(
+            visual, audio, tower_sizes, duplicates, config.temperature, config.label_smoothing
         )
         audio_labels = batch["labels"]
     if "visual_logits" not in outputs:

@@ -69,7 +69,7 @@ def hidden_path(x, widths: tuple[int, ...], config: ModelConfig, name: str):
     regularizer = keras.regularizers.L2(config.l2) if config.l2 else None
     for i, width in enumerate(widths, start=1):
         x = layers.Dense(width, kernel_regularizer=regularizer, name=f"{name}_hidden{i}")(x)
-        if config.layer_normalization:
+        if config.layer_normalization and i == 1:
             x = layers.LayerNormalization(name=f"{name}_norm{i}", dtype="float32")(x)
         x = layers.Activation(config.hidden_activation, name=f"{name}_activation{i}")(x)
         if config.hidden_dropout:
@@ -86,8 +86,9 @@ def hidden_path(x, widths: tuple[int, ...], config: ModelConfig, name: str):
 def build_tower(modality: str, config: ModelConfig) -> keras.Model:
     """From normalised features `[batch, size]` to unit embeddings `[batch, dim]`.
 
-    Each of `num_towers` towers is a path of hidden layers and, with `linear_dim`, a
-    linear path, joined with a learned gate; the towers are joined with equal weight.
+    Each of `num_towers` towers is a path of hidden layers, the first `linear_towers` of
+    them with a linear path beside it, joined by a learned gate; the towers are joined
+    with equal weight.
     """
     features = keras.Input((SIZES[modality],), name=f"{modality}_input")
     widths = config.visual_layers if modality == "visual" else config.audio_layers
@@ -96,7 +97,7 @@ def build_tower(modality: str, config: ModelConfig) -> keras.Model:
     for i in range(config.num_towers):
         x = layers.Dropout(dropout, name=f"tower{i}_dropout")(features) if dropout else features
         embedding = hidden_path(x, widths, config, f"tower{i}")
-        if config.linear_dim:
+        if i < config.linear_towers:
             path = LinearPath(config.linear_dim, config.linear_rate, name=f"tower{i}_linear")
             linear = L2Normalization(name=f"tower{i}_linear_unit", dtype="float32")(path(x))
             gate = Gate((0.5, 0.5), name=f"tower{i}_gate", dtype="float32")
@@ -127,6 +128,7 @@ def build_model(config: ModelConfig) -> keras.Model:
     classifier = layers.Dense(
         config.num_classes,
         kernel_regularizer=keras.regularizers.L2(config.l2) if config.l2 else None,
+        bias_initializer=keras.initializers.Constant(config.classifier_bias),
         name="classifier",
         dtype="float32",
     )
@@ -138,7 +140,8 @@ def build_model(config: ModelConfig) -> keras.Model:
         embedding = build_tower(modality, config)(x)
         outputs[f"{modality}_embedding"] = embedding
         if config.classifier:
-            outputs[f"{modality}_logits"] = classifier(embedding)
+            scale = layers.Rescaling(config.classifier_scale, dtype="float32")
+            outputs[f"{modality}_logits"] = classifier(scale(embedding))
         outputs[f"{modality}_features"] = features[modality]
     return keras.Model(inputs, outputs, name="yt8m_embed")
 
@@ -199,5 +202,5 @@ def start_from(model: keras.Model, starts: dict[str, Start], config: ModelConfig
         layer.mean.assign(start.mean)
         layer.factor.assign(1.0 / start.deviation)
         tower = model.get_layer(f"{modality}_tower")
-        for i in range(config.num_towers if config.linear_dim else 0):
+        for i in range(config.linear_towers):
             tower.get_layer(f"tower{i}_linear").assign(start.projection * start.deviation)

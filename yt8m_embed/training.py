@@ -95,7 +95,7 @@ def train(
         make_model=lambda: make_model(config, train_records),
         make_optimizer=lambda: make_optimizer(config.optimizer, run),
         losses=lambda outputs, batch, step: losses.embedding_losses(
-            outputs, batch, step, config.loss
+            outputs, batch, step, config.loss, config.model.tower_sizes()
         ),
         dataset=dataset,
         gather=config.loss.embedding_loss == "contrastive",
@@ -162,7 +162,7 @@ def fit_starts(records: Records, config: ModelConfig) -> dict[str, model.Start]:
     """Means, deviations and a weighted CCA of the normalised features, in one pass."""
     moments = gather_moments(records, config.normalization)
     fitted = cca.fit(
-        moments, config.linear_dim or 1, config.cca_visual_ridge, config.cca_audio_ridge
+        moments, config.linear_dim, config.cca_visual_ridge, config.cca_audio_ridge
     )
     weights = fitted.correlations**config.cca_power
     weights = weights / np.linalg.norm(weights)  # rows of length about 1 after the projection
