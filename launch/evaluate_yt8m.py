@@ -43,6 +43,7 @@ flags.DEFINE_string("vocabulary", "", "vocabulary.csv of the data set, for label
 flags.DEFINE_integer("num_examples", 4, "Random videos to show the nearest other video of.")
 flags.DEFINE_list("example_ids", [], "Ids of the videos to show instead.")
 flags.DEFINE_integer("num_classes_shown", 10, "Rows of the printed table of classes.")
+flags.DEFINE_bool("brief", False, "Print the retrieval tables only; the report has all.")
 flags.DEFINE_string("topic_model", "", "topic_model.json of synthetic data: adds its ceiling.")
 flags.DEFINE_bool("joint_pairs", False, "Normalise true pairs jointly, as in training: leaks.")
 flags.DEFINE_enum("on_bad_record", "fail", ["fail", "skip"], "What a bad record does.")
@@ -163,6 +164,8 @@ def show(report: dict, names: dict[int, str]) -> None:
     """Prints the report for reading."""
     print(f"\n{report['videos']} videos of {report['eval_pattern']}\n")
     print(reports.retrieval_table(report["systems"]))
+    if FLAGS.brief:
+        return
     lines = [
         f"{key}: {evaluation.interval_line(key, value)}"
         for key, value in report["intervals"].items()

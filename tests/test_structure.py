@@ -1,0 +1,58 @@
+"""The rules of the house: who imports whom, and what models and losses are made of."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGES = ("crossmodal", "yt8m_embed", "avc", "launch")
+ALLOWED = {
+    "crossmodal": {"crossmodal"},
+    "yt8m_embed": {"crossmodal", "yt8m_embed"},
+    "avc": {"crossmodal", "avc"},
+    "launch": set(PACKAGES),
+}
+KERAS_ONLY = ("yt8m_embed/model.py", "yt8m_embed/losses.py", "yt8m_embed/layers.py")
+
+
+def sources(package):
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path):
+    """Top-level names of everything a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_point_one_way(package):
+    assert sources(package)
+    for path in sources(package):
+        assert imports(path) & set(PACKAGES) <= ALLOWED[package], path
+
+
+def test_models_and_losses_are_made_of_keras():
+    for name in KERAS_ONLY:
+        assert "tensorflow" not in imports(ROOT / name), name
+
+
+def test_flags_live_in_launch():
+    for package in ("crossmodal", "yt8m_embed", "avc"):
+        for path in sources(package):
+            assert "absl" not in imports(path), path
+
+
+def test_beam_is_for_conversion_and_torch_for_benchmarks():
+    for package in PACKAGES:
+        for path in sources(package):
+            if "apache_beam" in imports(path):
+                assert "conver" in path.name, path
+            if {"torch", "faiss"} & imports(path):
+                assert "benchmark" in path.name, path
