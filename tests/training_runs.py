@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from two_towers import make_task
 
-from crossmodal import checkpoints, progress, training
+from crossmodal import checkpoints, loop, progress, training
 from crossmodal.errors import UserError
 
 # The server finds modules by PYTHONPATH alone.
@@ -174,7 +174,7 @@ def fill_disk(size: int) -> None:
 
 def keep_weights(path: str) -> None:
     """Saves what this very process has ended with."""
-    original = training.Loop.run
+    original = loop.Loop.run
 
     def run(self, iterator):
         result = original(self, iterator)
@@ -183,4 +183,4 @@ def keep_weights(path: str) -> None:
         np.savez(path, *[value.numpy() for value in values])
         return result
 
-    training.Loop.run = run
+    loop.Loop.run = run
