@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from absl import app, logging
+from absl import app, flags, logging
 
 from crossmodal.errors import UserError
 
@@ -26,7 +26,15 @@ def run(main: Callable[[], None]) -> None:
         except KeyboardInterrupt:
             sys.exit(130)
 
-    app.run(guarded)
+    app.run(guarded, flags_parser=parse_flags)
+
+
+def parse_flags(arguments: list[str]) -> list[str]:
+    """Parses the flags; one that is unknown or has a wrong value ends as one line."""
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error as error:
+        fail(" ".join(str(error).split()))
 
 
 def fail(message: str) -> None:
