@@ -11,6 +11,7 @@ import dataclasses
 import os
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -59,11 +60,11 @@ def save(workdir: str, state: State, record: Record, keep: int) -> None:
       TrainingError: the weights are not finite, or the checkpoint cannot be written.
     """
     folder = os.path.join(workdir, LATEST)
-    _check_finite(state.model, record.step, folder)
+    _check_finite(state.model, record.step, workdir)
     variables = _weights(state.model, state.averages)
     variables["optimizer"] = [v.value for v in state.optimizer.variables]
     variables["step"] = state.step
-    _write(folder, record.step, variables, dataclasses.asdict(record))
+    _write(workdir, LATEST, record.step, variables, dataclasses.asdict(record))
     for step in complete_steps(folder)[: -max(keep, 1)]:
         _remove(os.path.join(folder, f"step-{step}"))
 
@@ -75,10 +76,10 @@ def save_best(workdir: str, model: keras.Model, step: int, metrics: dict[str, fl
       TrainingError: as `save`.
     """
     folder = os.path.join(workdir, BEST)
-    _check_finite(model, step, folder)
+    _check_finite(model, step, workdir)
     if step in complete_steps(folder):  # of a run that was killed before its next checkpoint
         _remove(os.path.join(folder, f"step-{step}"))
-    _write(folder, step, _weights(model), {"step": step, "metrics": metrics})
+    _write(workdir, BEST, step, _weights(model), {"step": step, "metrics": metrics})
     for other in complete_steps(folder):
         if other != step:
             _remove(os.path.join(folder, f"step-{other}"))
@@ -166,23 +167,42 @@ def _describe(variables: dict[str, Any]) -> dict[str, list[list[int]]]:
     return {name: [v.shape.as_list() for v in values] for name, values in lists.items()}
 
 
-def _write(folder: str, step: int, variables: dict[str, Any], values: dict[str, Any]) -> None:
-    path = os.path.join(folder, f"step-{step}")
+def _write(
+    workdir: str, folder: str, step: int, variables: dict[str, Any], values: dict[str, Any]
+) -> None:
+    path = os.path.join(workdir, folder, f"step-{step}")
     values = {**values, "variables": _describe(variables)}
+    with writing(workdir, path):
+        try:
+            if not tf.io.gfile.exists(os.path.join(path, STATE)):
+                tf.io.gfile.makedirs(path)
+                write_variables(variables, os.path.join(path, VARIABLES))
+            # A complete checkpoint of this step has the same variables: only what is known of
+            # it has changed.
+            configuration.save(os.path.join(path, STATE), values)
+        except (OSError, tf.errors.OpError):
+            if not tf.io.gfile.exists(os.path.join(path, STATE)):
+                with contextlib.suppress(OSError, tf.errors.OpError):
+                    tf.io.gfile.rmtree(path)
+            raise
+
+
+@contextlib.contextmanager
+def writing(workdir: str, path: str) -> Iterator[None]:
+    """Turns what goes wrong with a file of a training into one line.
+
+    Raises:
+      TrainingError: `path` cannot be written.
+    """
     try:
-        if not tf.io.gfile.exists(os.path.join(path, STATE)):
-            tf.io.gfile.makedirs(path)
-            write_variables(variables, os.path.join(path, VARIABLES))
-        # A complete checkpoint of this step has the same variables: only what is known of it
-        # has changed.
-        configuration.save(os.path.join(path, STATE), values)
+        yield
     except (OSError, tf.errors.OpError) as error:
-        if not tf.io.gfile.exists(os.path.join(path, STATE)):
-            with contextlib.suppress(OSError, tf.errors.OpError):
-                tf.io.gfile.rmtree(path)
+        text = getattr(error, "message", None) or getattr(error, "strerror", None) or str(error)
+        # TensorFlow names its operation and the temporary file first.
+        reason = text.split(" [Op:")[0].split("; ")[-1].partition("\n")[0] or type(error).__name__
         raise TrainingError(
-            f"{path}: cannot write the checkpoint ({reason(error)}); {usable(folder)}: free some "
-            "space and start the same command again"
+            f"{path}: cannot write ({reason}); {usable(workdir)}: free some space and start the "
+            "same command again"
         ) from error
 
 
@@ -228,27 +248,19 @@ def _remove(path: str) -> None:
     tf.io.gfile.rmtree(path)
 
 
-def _check_finite(model: keras.Model, step: int, folder: str) -> None:
+def _check_finite(model: keras.Model, step: int, workdir: str) -> None:
     for weight in model.weights:
         value = weight.numpy()
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise TrainingError(
-                f"weight {weight.path} has a NaN or Inf after step {step}; {usable(folder)}: "
+                f"weight {weight.path} has a NaN or Inf after step {step}; {usable(workdir)}: "
                 "lower the learning rate or clip the gradients"
             )
 
 
-def usable(folder: str) -> str:
+def usable(workdir: str) -> str:
     """What is left to go on from, as part of an error's sentence."""
-    steps = complete_steps(folder)
+    steps = complete_steps(os.path.join(workdir, LATEST))
     if not steps:
         return "no checkpoint was written before"
     return f"the checkpoint of step {steps[-1]} is intact"
-
-
-def reason(error: Exception) -> str:
-    """The first line of what an error of the file system says."""
-    text = getattr(error, "message", None) or getattr(error, "strerror", None) or str(error)
-    return text.splitlines()[0] if text else type(error).__name__
-
-

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import sys
 from typing import Any
 
@@ -93,7 +92,7 @@ class Loop:
         losses = history[:, self.steps.names.index("loss")]
         if not np.isfinite(losses).all():
             wrong = int(np.argmin(np.isfinite(losses)))
-            kept = checkpoints.usable(os.path.join(self.workdir, checkpoints.LATEST))
+            kept = checkpoints.usable(self.workdir)
             raise TrainingError(
                 f"the loss is {losses[wrong]} at step {first + wrong + 1}; {kept}: lower the "
                 "learning rate, clip the gradients or look at the input"
@@ -106,7 +105,7 @@ class Loop:
     def explain(self, error: tf.errors.OpError) -> UserError | None:
         """What an error of TensorFlow means to the user, if anybody knows."""
         if strategies.is_multi_worker(self.strategy) and "ollective" in str(error):
-            kept = checkpoints.usable(os.path.join(self.workdir, checkpoints.LATEST))
+            kept = checkpoints.usable(self.workdir)
             return TrainingError(
                 f"another worker is gone after step {self.record.step}; {kept}: start all workers "
                 "again with the same command"

@@ -15,7 +15,6 @@ import tensorflow as tf
 import tqdm
 
 from crossmodal import checkpoints, files
-from crossmodal.errors import TrainingError
 from crossmodal.task import TrainingConfig
 
 METRICS = "metrics.jsonl"
@@ -76,26 +75,14 @@ class Journal:
     def _append(self, row: dict) -> None:
         if not self.write:
             return
-        try:
-            with tf.io.gfile.GFile(self.path, "a") as file:
-                file.write(json.dumps(row) + "\n")
-        except (OSError, tf.errors.OpError) as error:
-            self._fail(error)
+        with checkpoints.writing(self.workdir, self.path), tf.io.gfile.GFile(self.path, "a") as f:
+            f.write(json.dumps(row) + "\n")
 
     def _scalars(self, prefix: str, step: int, values: dict[str, float]) -> None:
-        try:
-            with self.writer.as_default(step=step):
-                for name, value in values.items():
-                    tf.summary.scalar(f"{prefix}/{name}", value)
-        except (OSError, tf.errors.OpError) as error:
-            self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        kept = checkpoints.usable(os.path.join(self.workdir, checkpoints.LATEST))
-        raise TrainingError(
-            f"{self.workdir}: cannot write ({checkpoints.reason(error)}); {kept}: free some space "
-            "and start the same command again"
-        ) from error
+        folder = os.path.join(self.workdir, TENSORBOARD)
+        with checkpoints.writing(self.workdir, folder), self.writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(f"{prefix}/{name}", value)
 
 
 @contextlib.contextmanager
@@ -104,8 +91,11 @@ def open_journal(
 ) -> Iterator[Journal]:
     """A journal that goes on from a checkpoint; without `write` it notes nothing."""
     if write:
-        trim(os.path.join(workdir, METRICS), record.step, record.evaluated_step)
-    journal = Journal(workdir, record.step, config, write)
+        path = os.path.join(workdir, METRICS)
+        with checkpoints.writing(workdir, path):
+            trim(path, record.step, record.evaluated_step)
+    with checkpoints.writing(workdir, os.path.join(workdir, TENSORBOARD)):
+        journal = Journal(workdir, record.step, config, write)
     try:
         yield journal
     finally:

@@ -75,7 +75,8 @@ def train(
         seed=config.seed, averaged=config.ema_decay > 0
     )
     if chief:
-        checkpoints.remove_unusable(workdir, record.step)
+        with checkpoints.writing(workdir, workdir):
+            checkpoints.remove_unusable(workdir, record.step)
     iterator, specs = strategies.distribute(
         strategy, lambda worker, workers: task.dataset(record.step, worker, workers), share
     )
@@ -121,7 +122,8 @@ def check_configuration(
                 "take these values again, or another work folder"
             )
     if write:
-        configuration.save(path, values)
+        with checkpoints.writing(workdir, path):
+            configuration.save(path, values)
 
 
 def make_state(task: Task, config: TrainingConfig, strategy: tf.distribute.Strategy) -> State:

@@ -120,7 +120,8 @@ def test_full_disk_ends_with_one_line(tmp_path, reference):
     assert run(workdir, hook=(training_runs.fill_disk, 1000)) == 1
     lines = [line for line in log(workdir).splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
-    assert "cannot write the checkpoint" in lines[0] and "is intact" in lines[0]
+    assert "cannot write (File too large); the checkpoint of step" in lines[0]
+    assert "is intact" in lines[0]
     assert "Traceback" not in log(workdir)
     assert run(workdir) == 0
     assert_same(workdir, reference)
