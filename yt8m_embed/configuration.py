@@ -224,8 +224,7 @@ RECIPES = {
     "contrastive": EmbeddingConfig(
         "contrastive",
         model=ModelConfig(
-            classifier_scale=10.0,
-            classifier_bias=-6.0,
+            classifier=False,
             normalization="none",
             visual_layers=(2048, 1024),
             audio_layers=(2048, 1024),
@@ -244,7 +243,7 @@ RECIPES = {
         loss=LossConfig(
             embedding_loss="contrastive",
             class_activation="sigmoid",
-            class_weight=0.002,
+            class_weight=0.0,
             class_weight_step=0,
             temperature=0.07,
         ),
