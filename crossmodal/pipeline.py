@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from crossmodal.errors import UserError
-from crossmodal.reading import BLOCK, CYCLE, Records, load_arrays, opener, part_of
+from crossmodal.reading import BLOCK, CYCLE, WHOLE_FILE, Records, load_arrays, opener, part_of
 
 Batch = dict[str, tf.Tensor]
 Sample = Callable[[Batch, tf.Tensor], Batch]
@@ -38,25 +38,40 @@ class PipelineConfig:
     cache: str = "none"
 
 
-def shuffled(records: Records, config: PipelineConfig, epoch: tf.Tensor) -> tf.data.Dataset:
-    """The serialised records of one epoch in the order that (seed, epoch) gives."""
-    number, keep = len(records.shards), part_of(records)
-    order = tf.range(number, dtype=tf.int64)
-    if config.shuffle_window:
-        order = permuted(order, config.seed, epoch, number)
-    stream = tf.data.Dataset.from_tensor_slices(order).interleave(
-        opener(records),
-        cycle_length=CYCLE,
-        block_length=16,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    if keep:
-        stream = stream.batch(BLOCK).map(keep).unbatch()
-    if config.shuffle_window:
-        seed = tf.random.fold_in(tf.constant([config.seed, 1], tf.int64), epoch)[0]
-        stream = stream.shuffle(config.shuffle_window, seed, reshuffle_each_iteration=False)
-    return stream
+def shuffler(
+    records: Records, config: PipelineConfig
+) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """A function from an epoch to its serialised records in the order of (seed, epoch)."""
+    number, keep, open_shard = len(records.shards), part_of(records), opener(records)
+
+    def open_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.range(number, dtype=tf.int64)
+        if config.shuffle_window:
+            order = permuted(order, config.seed, epoch, number)
+        stream = tf.data.Dataset.from_tensor_slices(order).interleave(
+            open_shard,
+            cycle_length=CYCLE,
+            block_length=16 if config.shuffle_window else WHOLE_FILE,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        if keep:
+            stream = stream.batch(BLOCK).map(keep).unbatch()
+        if config.shuffle_window:
+            # Within this function's graph alone: the order must not hang on a global seed
+            # that the program may have set.
+            tf.random.set_seed(config.seed)
+            seed = draw_seed(config.seed, epoch)
+            stream = stream.shuffle(config.shuffle_window, seed, reshuffle_each_iteration=False)
+        return stream
+
+    return open_epoch
+
+
+def draw_seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """One number for each (seed, epoch): int64 []."""
+    seeds = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.random.stateless_uniform([], seeds, minval=None, maxval=None, dtype=tf.int64)
 
 
 def permuted(index: tf.Tensor, seed: int, epoch: tf.Tensor, number: int) -> tf.Tensor:
@@ -77,11 +92,13 @@ def streamed(
       steps: batches an epoch.
       start: the first step.
     """
+    open_epoch = shuffler(records, config)
+    offset = tf.constant(start % steps, tf.int64)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        first = tf.where(epoch == start // steps, start % steps, 0)
-        stream = shuffled(records, config, epoch).skip(tf.cast(first, tf.int64) * size)
-        batches = stream.batch(size, drop_remainder=True).take(steps - tf.cast(first, tf.int64))
+        first = tf.where(epoch == start // steps, offset, 0)
+        stream = open_epoch(epoch).skip(first * size)
+        batches = stream.batch(size, drop_remainder=True).take(steps - first)
         return batches.enumerate(first).map(lambda index, batch: (epoch, index, batch))
 
     stream = tf.data.Dataset.counter(start // steps).flat_map(one_epoch)
