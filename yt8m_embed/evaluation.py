@@ -16,6 +16,7 @@ from crossmodal.reading import Holdout, Records
 from crossmodal.retrieval import DIRECTIONS
 from yt8m_embed.embedding import Embedded, JointEmbedding
 from yt8m_embed.moments import gather_moments, normalized_blocks, stack
+from yt8m_embed.reading import open_records
 
 # Tables 1 and 2 of the full paper: their data, their subset of 6,000 videos.
 PAPER_RECALL = {
@@ -71,6 +72,35 @@ def measure(found: Embedded, protocol: Protocol, progress: bool = False) -> gall
         protocol.seed,
         progress=progress,
     )
+
+
+def evaluate(
+    model: JointEmbedding,
+    pattern: str,
+    gallery_sizes: Sequence[int] = galleries.SIZES,
+    num_galleries: int = 50,
+    seed: int = 0,
+) -> dict[str, dict[str, float]]:
+    """Measures retrieval on a set of shards.
+
+    Args:
+      model: from `load`.
+      pattern: glob patterns of held-out shards, separated by commas.
+      gallery_sizes: videos in a gallery; 0 stands for all of them.
+      num_galleries: random galleries of each size.
+      seed: of the galleries.
+
+    Returns:
+      By `DIRECTION/SIZE/METRIC`, e.g. `audio_to_visual/1024/recall@10`:
+      {"mean", "std", "galleries"}; recalls in [0, 1].
+
+    Raises:
+      UserError: no file matches, a record is bad, or a gallery is larger than the set.
+    """
+    kind, records = open_records(pattern, model.config.model.num_classes, "pattern")
+    model.check_kind(kind)
+    protocol = Protocol(tuple(gallery_sizes), num_galleries, seed)
+    return galleries.summarise(measure(model.embed_records(records), protocol))
 
 
 def fit_baseline(records: Records, seed: int = 0) -> cca.Cca:
