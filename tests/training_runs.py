@@ -112,15 +112,17 @@ def free_addresses(number: int) -> list[str]:
     return addresses
 
 
-def kill_after(seconds: float) -> None:
-    """SIGKILL a time after the first steps, wherever the run is then."""
-    original = progress.Journal.note_steps
+def kill_after(moment: tuple[int, float]) -> None:
+    """SIGKILL some calls after the start and some seconds more, wherever the run is then."""
+    calls, seconds = moment
+    original, noted = progress.Journal.note_steps, []
 
     def note_steps(self, *arguments, **values):
-        progress.Journal.note_steps = original
-        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
-        timer.daemon = True
-        timer.start()
+        noted.append(1)
+        if len(noted) == calls:
+            timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+            timer.daemon = True
+            timer.start()
         original(self, *arguments, **values)
 
     progress.Journal.note_steps = note_steps
