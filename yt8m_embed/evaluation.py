@@ -97,7 +97,8 @@ def evaluate(
     Raises:
       UserError: no file matches, a record is bad, or a gallery is larger than the set.
     """
-    kind, records = open_records(pattern, model.config.model.num_classes, "pattern")
+    classes = model.config.model.num_classes
+    kind, records = open_records(pattern, classes, "pattern", progress=False)
     model.check_kind(kind)
     protocol = Protocol(tuple(gallery_sizes), num_galleries, seed)
     return galleries.summarise(measure(model.embed_records(records), protocol))
