@@ -159,6 +159,17 @@ def test_neighbouring_bad_records_are_told_apart():
     ]
 
 
+@pytest.mark.parametrize("length", [-7, -1, 1, 7, 40])
+def test_inserted_or_deleted_bytes_are_one_bad_record(length):
+    payloads = [bytes([65 + i]) * 20 for i in range(6)]
+    data = shard_of(payloads)
+    place = 2 * 36 + 20
+    changed = data[:place] + bytes(max(length, 0)) + data[place - min(length, 0) :]
+    assert salvaged(changed) == payloads[:2] + payloads[3:]
+    _, damage = tfrecord.salvage(changed)
+    assert [(d.index, d.offset, d.length) for d in damage] == [(2, 72, 36 + length)]
+
+
 def test_stretches_of_damage_and_records_cover_the_file():
     rng = np.random.default_rng(5)
     for _ in range(50):
