@@ -121,8 +121,20 @@ def test_missing_file_is_one_line(tmp_path):
     for mode in ("fail", "skip"):
         with pytest.raises(UserError, match="nothing-here"):
             index([str(tmp_path / "nothing-here")], mode)
+    with pytest.raises(UserError, match="nothing-here"):
+        shards.diagnose([str(tmp_path / "nothing-here")], SCHEMA)
+    for missing in ("nothing-here", "file:///nothing-here"):
+        with pytest.raises(UserError, match="nothing-here"):
+            list(shards.read_good_records(missing, None))
     with pytest.raises(UserError, match="on_bad_record=ignore"):
         index([], "ignore")
+
+
+def test_paths_with_a_scheme_go_through_gfile(write):
+    path = write("shard", [record(i) for i in range(5)], flips=(SIZE + 20,))
+    (shard,) = index([f"file://{path}"])
+    assert (shard.num_records, len(shard.damage)) == (4, 1)
+    assert kept(f"file://{path}") == [0, 2, 3, 4]
 
 
 def bad_contents() -> list[bytes]:
