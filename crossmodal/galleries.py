@@ -16,6 +16,7 @@ from crossmodal.errors import UserError
 
 SIZES = (256, 512, 1024)
 CUTOFFS = (1, 5, 10)
+LARGE = 20_000  # items of a gallery that takes seconds to rank
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,11 +102,11 @@ def evaluate(
     result = {}
     for size in sizes:
         galleries = draw_galleries(len(visual), size, num_galleries, seed)
+        # A small gallery takes milliseconds: a bar for each would be all one sees.
+        bar = progress and size >= LARGE
         measured = [
             _measure(
-                retrieval.rank_checked(
-                    visual[g], audio[g], twins[0][g], twins[1][g], progress=progress
-                ),
+                retrieval.rank_checked(visual[g], audio[g], twins[0][g], twins[1][g], progress=bar),
                 cutoffs,
             )
             for g in galleries
