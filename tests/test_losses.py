@@ -102,6 +102,7 @@ def batch_and_outputs():
         "labels": np.array([[0, 1], [2, -1], [-1, -1], [3, -1]]),
         "audio_labels": np.array([[0, 1], [3, -1], [-1, -1], [3, -1]]),
         "match": np.array([1, -1, 1, 1]),
+        "unplaced": np.array([2, 2, 2, 2]),
     }
     return outputs, batch
 
@@ -111,6 +112,7 @@ def test_lambda_is_zero_until_its_step():
     config = LossConfig(class_weight=0.5, class_weight_step=10, class_activation="sigmoid")
     before = losses.embedding_losses(outputs, batch, 9, config, (8,))
     after = losses.embedding_losses(outputs, batch, 10, config, (8,))
+    assert float(before["unplaced_negatives"]) == 2
     assert float(before["lambda"]) == 0 and float(after["lambda"]) == 0.5
     assert float(before["loss"]) == pytest.approx(float(before["embedding_loss"]))
     expected = float(losses.sigmoid_cross_entropy(outputs["visual_logits"], batch["labels"]))

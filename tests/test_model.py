@@ -64,6 +64,7 @@ def test_gradients_reach_every_weight_and_stay_finite(recipe):
     given["mean_audio"][5] = given["mean_audio"][6]
     labels = np.array([[0, 1], [2, -1]] * 4)
     batch = {"labels": labels, "audio_labels": labels, "match": np.array([1, -1] * 4)}
+    batch["unplaced"] = np.zeros(8)
     with tf.GradientTape() as tape:
         outputs = made(given, training=True)
         loss = losses.embedding_losses(outputs, batch, 0, config.loss, config.model.tower_sizes())

@@ -154,20 +154,24 @@ def embedding_losses(outputs, batch, step, config: LossConfig, tower_sizes):
       outputs: the model's `visual_embedding`, `audio_embedding` `[batch, dim]`,
         `visual_logits` and `audio_logits` `[batch, classes]`; for the contrastive loss
         also `visual_features` and `audio_features`, what the towers were given.
-      batch: `labels` `[batch, n]`; for the cosine loss also `match` `[batch]` and
-        `audio_labels`.
+      batch: `labels` `[batch, n]`; for the cosine loss also `match`, `audio_labels` and
+        `unplaced`, see `negatives.mismatch_pairs`.
       step: the training step, a scalar.
       config: margin, lambda and the other numbers.
       tower_sizes: shares of the embedding, see `ModelConfig.tower_sizes`.
 
     Returns:
       A dict of scalars: `loss` is the sum that is minimised (equation 5), and
-      `embedding_loss`, `class_loss`, `lambda` are its parts (the last two with a classifier).
+      `embedding_loss`, `class_loss`, `lambda` are its parts (the last two with a
+      classifier); `unplaced_negatives` counts the examples of a batch for which no
+      other video would do.
     """
     visual, audio = outputs["visual_embedding"], outputs["audio_embedding"]
+    losses, audio_labels = {}, batch["labels"]
     if config.embedding_loss == "cosine":
         embedding = cosine_loss(visual, audio, batch["match"], config.margin, config.scale_hinge)
         audio_labels = batch["audio_labels"]
+        losses["unplaced_negatives"] = ops.mean(ops.cast(batch["unplaced"], "float32"))
     else:
         duplicates = ops.logical_or(
             same_items(outputs["visual_features"]), same_items(outputs["audio_features"])
@@ -175,19 +179,15 @@ def embedding_losses(outputs, batch, step, config: LossConfig, tower_sizes):
         embedding = tower_losses(
             visual, audio, tower_sizes, duplicates, config.temperature, config.label_smoothing
         )
-        audio_labels = batch["labels"]
+    losses |= {"loss": embedding, "embedding_loss": embedding}
     if "visual_logits" not in outputs:
-        return {"loss": embedding, "embedding_loss": embedding}
-    weight = class_weight(step, config)
+        return losses
     classify = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}
     cross_entropy = classify[config.class_activation]
     class_loss = cross_entropy(outputs["visual_logits"], batch["labels"]) + cross_entropy(
         outputs["audio_logits"], audio_labels
     )
     term = ops.sqrt(class_loss + SQRT_EPSILON) if config.sqrt_class_loss else class_loss
-    return {
-        "loss": embedding + weight * term,
-        "embedding_loss": embedding,
-        "class_loss": class_loss,
-        "lambda": weight,
-    }
+    weight = class_weight(step, config)
+    losses["loss"] = embedding + weight * term
+    return {**losses, "class_loss": class_loss, "lambda": weight}
