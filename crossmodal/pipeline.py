@@ -10,7 +10,6 @@ examples, fewer than a batch.
 import dataclasses
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from crossmodal.errors import UserError
@@ -61,23 +60,31 @@ def shuffler(
             # Within this function's graph alone: the order must not hang on a global seed
             # that the program may have set.
             tf.random.set_seed(config.seed)
-            seed = draw_seed(config.seed, epoch)
+            seed = order_seeds(config.seed, epoch)[3]
             stream = stream.shuffle(config.shuffle_window, seed, reshuffle_each_iteration=False)
         return stream
 
     return open_epoch
 
 
-def draw_seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """One number for each (seed, epoch): int64 []."""
-    seeds = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
-    return tf.random.stateless_uniform([], seeds, minval=None, maxval=None, dtype=tf.int64)
-
-
 def permuted(index: tf.Tensor, seed: int, epoch: tf.Tensor, number: int) -> tf.Tensor:
     """Where each position of an epoch's order points to, without drawing the whole order."""
-    seeds = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
-    return tf.random.experimental.index_shuffle(index, seeds, number - 1)
+    # The operation uses a few low bits of its seeds only, so that consecutive ones would
+    # repeat orders after 256 epochs; and with the 4 rounds of tf.random.experimental it
+    # leaves neighbours together too often.
+    return tf.raw_ops.RandomIndexShuffle(
+        index=index,
+        seed=order_seeds(seed, epoch)[:3],
+        max_index=tf.constant(number - 1, tf.int64),
+        rounds=8,
+    )
+
+
+def order_seeds(seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """Random bits for the order of an epoch: int64 [4], three for `permuted`."""
+    # fold_in alone would not do: its first number is the same for all epochs.
+    seeds = tf.random.fold_in(tf.constant([seed, 1], tf.int64), epoch)
+    return tf.random.stateless_uniform([4], seeds, minval=None, maxval=None, dtype=tf.int64)
 
 
 def streamed(
@@ -110,11 +117,10 @@ def streamed(
 
 
 def cached(
-    arrays: dict[str, np.ndarray], config: PipelineConfig, size: int, steps: int, start: int
+    tensors: Batch, config: PipelineConfig, size: int, steps: int, start: int
 ) -> tf.data.Dataset:
-    """Like `streamed`, from arrays in memory; any step is reached at once."""
-    number = len(next(iter(arrays.values())))
-    tensors = {name: tf.constant(values) for name, values in arrays.items()}
+    """Like `streamed`, from memory; any step is reached at once."""
+    number = len(next(iter(tensors.values())))
 
     def one_batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Batch]:
         epoch, index = step // steps, step % steps
@@ -145,7 +151,7 @@ class TrainingBatches:
     size: int
     steps_per_epoch: int
     worker: int
-    arrays: dict[str, np.ndarray] | None
+    tensors: Batch | None
 
     def dataset(self, start_step: int = 0, sample: Sample | None = None) -> tf.data.Dataset:
         """Batches from a step on.
@@ -156,10 +162,10 @@ class TrainingBatches:
             choices of the batch.
         """
         arguments = (self.config, self.size, self.steps_per_epoch, start_step)
-        if self.arrays is None:
+        if self.tensors is None:
             stream = streamed(self.records, *arguments)
         else:
-            stream = cached(self.arrays, *arguments)
+            stream = cached(self.tensors, *arguments)
 
         def choose(epoch: tf.Tensor, index: tf.Tensor, batch: Batch) -> Batch:
             seed = tf.constant([self.config.seed, 2 + self.worker], tf.int64)
@@ -200,5 +206,13 @@ def open_training(
             "lower --batch_size or name more shards"
         )
     own = records.part(worker, num_workers)
-    arrays = load_arrays(own) if config.cache == "memory" else None
-    return TrainingBatches(own, config, size, steps, worker, arrays)
+    tensors = load_tensors(own) if config.cache == "memory" else None
+    return TrainingBatches(own, config, size, steps, worker, tensors)
+
+
+def load_tensors(records: Records) -> Batch:
+    """All records in the host's memory, however large; an accelerator's is for the model."""
+    arrays = load_arrays(records)
+    with tf.device("CPU:0"):
+        # Taken out one by one, so that they are not all held twice.
+        return {name: tf.constant(arrays.pop(name)) for name in list(arrays)}
