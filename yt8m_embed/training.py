@@ -11,11 +11,11 @@ import tensorflow as tf
 from crossmodal import cca, configuration, galleries, shards, training
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
-from crossmodal.reading import Holdout, Records
+from crossmodal.reading import Holdout, Records, blocks
 from yt8m_embed import embedding, losses, model, negatives
 from yt8m_embed.configuration import EmbeddingConfig, ModelConfig, OptimizerConfig
 from yt8m_embed.moments import gather_moments
-from yt8m_embed.reading import feature_level, open_records
+from yt8m_embed.reading import feature_level, open_records, report_damage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def train(
     Raises:
       UserError: the input is bad; the line names the file, record or flag.
     """
-    train_records, eval_records, config = open_data(config, data, progress)
+    train_records, eval_records, config = open_data(config, data, workdir, progress)
     batches: dict[int, TrainingBatches] = {}
     pipeline = PipelineConfig(run.batch_size, run.seed, data.shuffle_window, data.cache)
 
@@ -105,11 +105,13 @@ def train(
         explain_input_error=explain,
     )
     saved = {"embedding": configuration.to_dict(config), "data": configuration.to_dict(data)}
-    return training.train(task, run, workdir, saved, strategy)
+    result = training.train(task, run, workdir, saved, strategy)
+    report_damage(train_records, *([eval_records] if data.eval_pattern else []))
+    return result
 
 
 def open_data(
-    config: EmbeddingConfig, data: DataConfig, progress: bool
+    config: EmbeddingConfig, data: DataConfig, workdir: str, progress: bool
 ) -> tuple[Records, Records | None, EmbeddingConfig]:
     """Opens the records to train on and those to evaluate on.
 
@@ -118,15 +120,25 @@ def open_data(
       ConfigurationError: the two are of different levels, or the model cannot take them.
     """
     num_classes = config.model.num_classes
-    opened = (num_classes, data.on_bad_record, progress)
+
+    def opened(pattern: str, flag: str) -> tuple[str, Records]:
+        index = os.path.join(workdir, f"{flag}_index.json")
+        return open_records(pattern, num_classes, flag, data.on_bad_record, progress, index)
+
     held_out = not data.eval_pattern and data.holdout_percent > 0
-    kind, train_records = _open(data.train_pattern, "train_pattern", *opened)
+    kind, train_records = opened(data.train_pattern, "train_pattern")
     eval_records, eval_kind = None, kind
     if data.eval_pattern:
-        eval_kind, eval_records = _open(data.eval_pattern, "eval_pattern", *opened)
+        eval_kind, eval_records = opened(data.eval_pattern, "eval_pattern")
     elif held_out:
         eval_records = train_records.within(Holdout(data.holdout_percent, held_out=True))
         train_records = train_records.within(Holdout(data.holdout_percent))
+        if next(blocks(eval_records).unbatch().as_numpy_iterator(), None) is None:
+            raise UserError(
+                f"--holdout_percent={data.holdout_percent} holds out no video of "
+                f"--train_pattern={data.train_pattern}: raise it, name --eval_pattern, or do "
+                "without evaluations by 0"
+            )
     level = feature_level(kind)
     if feature_level(eval_kind) != level:
         raise ConfigurationError(
@@ -134,10 +146,6 @@ def open_data(
         )
     changed = dataclasses.replace(config.model, feature_level=level)
     return train_records, eval_records, dataclasses.replace(config, model=changed)
-
-
-def _open(pattern, flag, num_classes, on_bad_record, progress):
-    return open_records(pattern, num_classes, flag, on_bad_record, progress)
 
 
 def sampler(config: EmbeddingConfig) -> Callable | None:
