@@ -4,6 +4,7 @@ Clean shards are read by TensorFlow, damaged ones record by record in Python, so
 no usable record is lost. A stable digest of the id splits records in two parts.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
@@ -18,6 +19,10 @@ from crossmodal.shards import Shard
 # Records parsed at once: large enough for the vectorised parser, small enough to
 # spread a shard over the cores.
 BLOCK = 512
+# Those with frames are hundreds of times as large, and as padded blocks larger still.
+SEQUENCE_BLOCK = 32
+# From here on, float32 is rounded to an infinite float16.
+HALF_LIMIT = 65520
 # Files read at the same time; two cores are busy from two files on.
 CYCLE = 4
 # Consecutive blocks of one file in an unshuffled stream: whole files, one after the other.
@@ -52,11 +57,20 @@ class Records:
       shards: the files, with their counts and damage.
       schema: what the records hold.
       holdouts: the part that is read is in all of these; none for all records.
+      unusable: files without any usable record, for the report at the end.
     """
 
     shards: tuple[Shard, ...]
     schema: Schema
     holdouts: tuple[Holdout, ...] = ()
+    unusable: tuple[Shard, ...] = ()
+
+    def describe_damage(self) -> str:
+        """What was left out, a line for each bad record; empty if nothing was."""
+        found = (*self.shards, *self.unusable)
+        if all(shard.clean for shard in found):
+            return ""
+        return shards_module.describe_damage(found)
 
     def part(self, worker: int, num_workers: int) -> "Records":
         """The shards of one worker."""
@@ -67,11 +81,21 @@ class Records:
         return dataclasses.replace(self, holdouts=(*self.holdouts, holdout))
 
     def count(self) -> int:
-        """The number of records, those of other parts not counted."""
+        """The number of records, those of other parts not counted.
+
+        Raises:
+          BadRecordError: a record has no id by which to tell its part.
+        """
         if not self.holdouts:
             return sum(shard.num_records for shard in self.shards)
         sizes = blocks(self).map(lambda block: tf.shape(block, tf.int64)[0])
-        return int(sizes.reduce(tf.constant(0, tf.int64), lambda a, b: a + b))
+        with explained(self):
+            return int(sizes.reduce(tf.constant(0, tf.int64), lambda a, b: a + b))
+
+
+def block_size(records: Records) -> int:
+    """How many records are parsed at once."""
+    return SEQUENCE_BLOCK if records.schema.sequence else BLOCK
 
 
 def part_of(records: Records) -> Callable[[tf.Tensor], tf.Tensor] | None:
@@ -124,7 +148,7 @@ def blocks(records: Records, parse: bool = False) -> tf.data.Dataset:
     keep, open_shard = part_of(records), opener(records)
 
     def open_blocks(index: tf.Tensor) -> tf.data.Dataset:
-        block = open_shard(index).batch(BLOCK)
+        block = open_shard(index).batch(block_size(records))
         block = block.map(keep) if keep else block
         return block.map(records.schema.parse) if parse else block
 
@@ -136,6 +160,32 @@ def blocks(records: Records, parse: bool = False) -> tf.data.Dataset:
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
+
+
+def parsed_blocks(records: Records) -> Iterator[dict[str, np.ndarray]]:
+    """The parsed blocks of one pass in file order, as arrays.
+
+    Raises:
+      BadRecordError: a record does not hold what the schema says; names file and record.
+    """
+    with explained(records):
+        yield from blocks(records, parse=True).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+
+
+@contextlib.contextmanager
+def explained(records: Records) -> Iterator[None]:
+    """Turns TensorFlow's error about a bad record into one that names it.
+
+    Raises:
+      BadRecordError: a record does not hold what the schema says.
+    """
+    try:
+        yield
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        found = shards_module.diagnose([shard.path for shard in records.shards], records.schema)
+        if found is None:
+            raise
+        raise found from error
 
 
 def load_arrays(records: Records, features: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -150,19 +200,31 @@ def load_arrays(records: Records, features: Sequence[str] = ()) -> dict[str, np.
       to the longest where the length varies.
 
     Raises:
-      UserError: no record belongs to this part.
+      UserError: no record belongs to this part, or one is bad.
     """
     parts: dict[str, list[np.ndarray]] = {}
-    for block in blocks(records, parse=True).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+    for block in parsed_blocks(records):
         for name, values in block.items():
             if not features or name in features:
                 floating = np.issubdtype(values.dtype, np.floating)
-                parts.setdefault(name, []).append(
-                    values.astype(np.float16) if floating else values
-                )
+                parts.setdefault(name, []).append(halved(name, values) if floating else values)
     if not parts or not sum(map(len, next(iter(parts.values())))):
         raise UserError(f"no record of {records.shards[0].path} and what goes with it is usable")
     return {name: np.concatenate(pad_alike(arrays)) for name, arrays in parts.items()}
+
+
+def halved(name: str, values: np.ndarray) -> np.ndarray:
+    """As float16.
+
+    Raises:
+      UserError: a value would become infinite.
+    """
+    largest = max(values.max(initial=0), -values.min(initial=0))
+    if largest >= HALF_LIMIT:
+        raise UserError(
+            f"feature {name} holds values up to {largest:g}, beyond float16: use --cache=none"
+        )
+    return values.astype(np.float16)
 
 
 def pad_alike(arrays: list[np.ndarray]) -> list[np.ndarray]:

@@ -12,11 +12,11 @@ Example (a few seconds for 800 videos; about 20,000 videos a second on 2 cores):
 import tqdm
 from absl import flags
 
-from crossmodal import npz
+from crossmodal import files, npz
 from crossmodal.errors import ConfigurationError
 from launch import commands
 from yt8m_embed import embedding
-from yt8m_embed.reading import open_records
+from yt8m_embed.reading import open_records, report_damage
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "Work folder of a training run; its best checkpoint is taken.")
@@ -31,6 +31,7 @@ def main() -> None:
     """Embeds as the flags say."""
     if bool(FLAGS.workdir) == bool(FLAGS.saved_model):
         raise ConfigurationError("give either --workdir or --saved_model")
+    files.check_writable(FLAGS.output, "output")
     model = embedding.load(FLAGS.workdir or FLAGS.saved_model)
     classes = model.config.model.num_classes
     kind, records = open_records(
@@ -42,6 +43,7 @@ def main() -> None:
         for part in model.embed_blocks(records):
             output.append(ids=part.ids, visual=part.visual, audio=part.audio)
             bar.update(len(part.ids))
+    report_damage(records)
     print(f"{total} videos embedded: {FLAGS.output}")
 
 

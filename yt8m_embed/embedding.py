@@ -1,6 +1,7 @@
 """A trained joint embedding in use: load it, embed arrays or whole sets of records."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 
@@ -11,7 +12,7 @@ import tqdm
 
 from crossmodal import checkpoints, configuration
 from crossmodal.errors import ConfigurationError, UserError
-from crossmodal.reading import Records, blocks
+from crossmodal.reading import Records, parsed_blocks
 from yt8m_embed.configuration import EmbeddingConfig, from_dict
 from yt8m_embed.model import (
     FRAME_FEATURES,
@@ -76,7 +77,7 @@ class JointEmbedding:
           Unit vectors float32 `[n, dim]`.
 
         Raises:
-          UserError: the shape is not the model's.
+          UserError: the shape or type is not the model's.
         """
         return self.embed("visual", features, num_frames)
 
@@ -99,12 +100,16 @@ class JointEmbedding:
                 f"{name} has shape {features.shape}; this model takes "
                 f"{form.format(SIZES[modality])}"
             )
-        given = {name: features}
-        if frame_level:
-            if num_frames is None:
-                num_frames = np.full(len(features), features.shape[1])
-            given["num_frames"] = np.asarray(num_frames, np.int32)
-        return self.functions[modality](given)
+        if not frame_level:
+            return self.functions[modality]({name: features.astype(np.float32)})
+        if features.dtype != np.uint8:
+            raise UserError(f"{name} is {features.dtype}; frames are the data set's own uint8")
+        if num_frames is None:
+            num_frames = np.full(len(features), features.shape[1])
+        num_frames = np.asarray(num_frames, np.int32)
+        if num_frames.shape != (len(features),):
+            raise UserError(f"num_frames has shape {num_frames.shape}, expected [{len(features)}]")
+        return self.functions[modality]({name: features, "num_frames": num_frames})
 
     def check_kind(self, kind: str) -> None:
         """Raises ConfigurationError unless records of that kind suit the model."""
@@ -131,8 +136,7 @@ class JointEmbedding:
     def embed_blocks(self, records: Records, joint_pairs: bool = False) -> Iterator[Embedded]:
         """Embeds records block by block, in the order of the files."""
         names = input_features(self.config.model)
-        stream = blocks(records, parse=True).prefetch(tf.data.AUTOTUNE)
-        for block in stream.as_numpy_iterator():
+        for block in parsed_blocks(records):
             given = {name: block[name] for name in names}
             if joint_pairs:
                 pair = self.embed_pairs(given)
@@ -198,8 +202,10 @@ def of_model(model: keras.Model, config: EmbeddingConfig, source: str = "") -> J
     functions = {}
     for modality in MODALITIES:
         single = single_modality(model, modality, config.model)
+        # Traced once for any number of rows.
+        specs = {x.name: tf.TensorSpec(x.shape, x.dtype, x.name) for x in single.inputs}
         compiled = tf.function(
-            lambda given, single=single: single(given, training=False), reduce_retracing=True
+            functools.partial(single, training=False), input_signature=[specs]
         )
         functions[modality] = in_rows(compiled)
     return JointEmbedding(config, functions, source, model)
@@ -218,6 +224,8 @@ def load(path: str) -> JointEmbedding:
     """
     path = os.fspath(path)
     saved = configuration.load(os.path.join(path, CONFIGURATION_FILE))
+    if "embedding" not in saved:
+        raise UserError(f"{path}: neither a work folder of train_yt8m nor an export")
     config = from_dict(saved["embedding"], os.path.join(path, CONFIGURATION_FILE))
     if tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
         loaded = tf.saved_model.load(path)

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import tensorflow as tf
 
 from crossmodal.cca import Moments
-from crossmodal.reading import Records, blocks
+from crossmodal.reading import Records, parsed_blocks
 from yt8m_embed.records import dequantize_array
 
 
@@ -21,7 +20,7 @@ def normalized_blocks(
       records: what to read.
       normalization: `per_modality` (each row divided by its norm) or `none`.
     """
-    for block in blocks(records, parse=True).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+    for block in parsed_blocks(records):
         if "rgb" in block:
             pair = [pool(block[name], block["num_frames"]) for name in ("rgb", "audio")]
         else:
