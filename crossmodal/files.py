@@ -66,17 +66,43 @@ def whole_folder(path: str) -> Iterator[str]:
     """Like `whole_file`, for a folder; an older folder of that name is replaced."""
     path = os.fspath(path).rstrip("/")
     tf.io.gfile.makedirs(os.path.dirname(path) or ".")
-    temporary = temporary_name(path)
+    temporary, older = temporary_name(path), temporary_name(path)
     tf.io.gfile.makedirs(temporary)
     try:
         yield temporary
+        # Moved aside and not removed first: there is a moment without a folder, but none
+        # without its contents.
         if tf.io.gfile.exists(path):
-            tf.io.gfile.rmtree(path)
+            tf.io.gfile.rename(path, older)
         tf.io.gfile.rename(temporary, path)
     except BaseException:
         with contextlib.suppress(tf.errors.OpError):
+            if tf.io.gfile.exists(older) and not tf.io.gfile.exists(path):
+                tf.io.gfile.rename(older, path)
             tf.io.gfile.rmtree(temporary)
         raise
+    if tf.io.gfile.exists(older):
+        tf.io.gfile.rmtree(older)
+
+
+def check_writable(path: str, flag: str) -> None:
+    """Tries whether a file or folder can be made at `path`, before hours of work for it.
+
+    Args:
+      path: what is to be made.
+      flag: the flag that named it, for the error.
+
+    Raises:
+      UserError: it cannot be made.
+    """
+    probe = temporary_name(path)
+    try:
+        tf.io.gfile.makedirs(os.path.dirname(path) or ".")
+        with tf.io.gfile.GFile(probe, "w") as file:
+            file.write("")
+        tf.io.gfile.remove(probe)
+    except tf.errors.OpError as error:
+        raise UserError(f"--{flag}={path}: cannot be written ({error.message})") from error
 
 
 def write_text(path: str, text: str) -> None:

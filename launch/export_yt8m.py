@@ -31,13 +31,14 @@ flags.mark_flag_as_required("workdir")
 
 def main() -> None:
     """Exports as the flags say."""
+    output = FLAGS.output or os.path.join(FLAGS.workdir, "export")
     model = embedding.load(FLAGS.workdir)
+    export.check_output(output)
     names = read_vocabulary(FLAGS.vocabulary) if FLAGS.vocabulary else {}
     report = FLAGS.metrics or os.path.join(FLAGS.workdir, "evaluation.json")
     metrics = None
     if FLAGS.metrics or tf.io.gfile.exists(report):
         metrics = configuration.load(report)
-    output = FLAGS.output or os.path.join(FLAGS.workdir, "export")
     differences = export.export(model, output, names, metrics, FLAGS.tflite)
     print(f"SavedModel: {output}")
     for modality, difference in differences.items():

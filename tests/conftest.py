@@ -27,3 +27,21 @@ def real_data() -> pathlib.Path:
 def testdata() -> pathlib.Path:
     """The data bundled with the project."""
     return ROOT / "testdata"
+
+
+@pytest.fixture(scope="session")
+def trained(testdata, tmp_path_factory) -> pathlib.Path:
+    """The work folder of a small model with every kind of layer, trained for some steps."""
+    from short_embeddings import train
+
+    workdir = tmp_path_factory.mktemp("trained") / "run"
+    train(testdata / "yt8m" / "train", workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def model(trained):
+    """That model in use."""
+    import yt8m_embed
+
+    return yt8m_embed.load(str(trained))

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from crossmodal import configuration, files
+from crossmodal.errors import UserError
 from crossmodal.export import (
     Signature,
     convert_to_tflite,
@@ -77,6 +78,24 @@ def make_signatures(
     }
 
 
+def check_output(output: str) -> None:
+    """Checks that an export may be written to a folder, before the work for it.
+
+    Raises:
+      UserError: it is a file, or a folder that holds something else than an export.
+    """
+    output = output.rstrip("/")
+    if tf.io.gfile.exists(output) and not tf.io.gfile.isdir(output):
+        raise UserError(f"--output={output} is a file: name a folder for the export")
+    held = tf.io.gfile.listdir(output) if tf.io.gfile.exists(output) else []
+    if held and not tf.io.gfile.exists(os.path.join(output, "saved_model.pb")):
+        raise UserError(
+            f"--output={output} holds something else than an export ({held[0]}), which would be "
+            "replaced: name another folder"
+        )
+    files.check_writable(output, "output")
+
+
 def export(
     embedding: JointEmbedding,
     output: str,
@@ -96,7 +115,13 @@ def export(
     Returns:
       The largest absolute difference between the live model and its TFLite form on
       random inputs, by modality; empty without TFLite.
+
+    Raises:
+      UserError: see `check_output`; or the embedding comes from a SavedModel itself.
     """
+    if embedding.model is None:
+        raise UserError(f"{embedding.source} is an export: name the work folder of a training")
+    check_output(output)
     config = embedding.config
     models = {m: single_modality(embedding.model, m, config.model) for m in MODALITIES}
     differences = {}
