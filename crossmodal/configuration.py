@@ -64,6 +64,41 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return lines
 
 
+def field_types(part: Any) -> dict[str, Any]:
+    """The fields of a dataclass or of an instance, with their types."""
+    return {field.name: field.type for field in dataclasses.fields(part)}
+
+
+def typed(part: Any, name: str, value: Any) -> Any:
+    """A value in the type of its field: text of flags says `true`, and 1024 for one width.
+
+    Args:
+      part: a dataclass whose fields are bool, int, float, str or tuple[int, ...].
+      name: one of its fields.
+      value: what somebody wrote for it.
+
+    Raises:
+      ConfigurationError: the value is not of that type.
+    """
+    kind = field_types(part)[name]
+    if kind is bool and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = number and float(value).is_integer()
+    if (kind is float and number) or (kind is int and whole):
+        return kind(value)
+    if kind is str and isinstance(value, str):
+        return value
+    if kind not in (bool, int, float, str):
+        values = (int(value),) if whole else value
+        if isinstance(values, tuple) and all(type(v) is int for v in values):
+            return values
+    wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    raise ConfigurationError(
+        f"{name} is {value!r}: it must be {wanted.get(kind, 'widths, written 512x256')}"
+    )
+
+
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raises ConfigurationError unless `value` is one of `choices`."""
     if value not in choices:

@@ -36,12 +36,18 @@ flags.DEFINE_integer("holdout_percent", 10, "Share of the records held out, by i
 flags.DEFINE_enum("cache", "none", ["none", "memory"], "Keep the features in memory (float16).")
 flags.DEFINE_integer("shuffle_window", 20_000, "Records shuffled at a time without a cache.")
 flags.DEFINE_enum("on_bad_record", "fail", ["fail", "skip"], "What a bad record does.")
-flags.DEFINE_integer("steps_per_call", 20, "Steps in one call of the compiled loop.")
-flags.DEFINE_integer("checkpoint_every_steps", 500, "Steps between checkpoints.")
-flags.DEFINE_integer("evaluate_every_steps", 0, "Steps between evaluations; 0: ten in a run.")
-flags.DEFINE_integer("keep_checkpoints", 3, "Last checkpoints that stay.")
-flags.DEFINE_integer("patience_evaluations", 0, "Stop after so many without a better one.")
-flags.DEFINE_integer("gallery_size", 1024, "Videos of a gallery in these evaluations.")
+flags.DEFINE_integer("steps_per_call", 20, "Steps in one call of the compiled loop.", lower_bound=1)
+flags.DEFINE_integer("checkpoint_every_steps", 500, "Steps between checkpoints.", lower_bound=1)
+flags.DEFINE_integer(
+    "evaluate_every_steps", 0, "Steps between evaluations; 0: ten in a run.", lower_bound=0
+)
+flags.DEFINE_integer("keep_checkpoints", 3, "Last checkpoints that stay.", lower_bound=1)
+flags.DEFINE_integer(
+    "patience_evaluations", 0, "Stop after so many without a better one.", lower_bound=0
+)
+flags.DEFINE_integer(
+    "gallery_size", 1024, "Videos of a gallery in these evaluations.", lower_bound=1
+)
 flags.mark_flags_as_required(["train_pattern", "workdir"])
 
 

@@ -13,6 +13,7 @@ from crossmodal.errors import ConfigurationError
 
 VISUAL_SIZE = 1024
 AUDIO_SIZE = 128
+ACTIVATIONS = ("relu", "gelu", "silu", "elu", "selu", "leaky_relu", "tanh", "linear")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ModelConfig:
         together, as the authors' code; it leaks which video a vector belongs to) or
         `none`.
       visual_layers, audio_layers: widths of the hidden layers, input to output.
-      hidden_activation: name of a Keras activation.
+      hidden_activation: name of a Keras activation, one of ACTIVATIONS.
       classifier: whether there is one, shared by both modalities, on the embeddings.
       classifier_scale: multiplies the unit embeddings before it; without that a
         classifier with small weights can hardly tell unit vectors apart.
@@ -90,6 +91,7 @@ class ModelConfig:
         check_choice("feature_level", self.feature_level, ("video", "frame"))
         check_choice("normalization", self.normalization, ("per_modality", "joint", "none"))
         check_choice("embedding_activation", self.embedding_activation, ("linear", "relu"))
+        check_choice("hidden_activation", self.hidden_activation, ACTIVATIONS)
         check_range("num_classes", self.num_classes, 1, 1_000_000)
         check_range("embedding_dim", self.embedding_dim, 1, 65_536)
         check_range("num_towers", self.num_towers, 1, 64)
@@ -205,8 +207,11 @@ class EmbeddingConfig:
         """Checks that model and loss fit each other.
 
         Raises:
-          ConfigurationError: they do not.
+          ConfigurationError: they do not, or a number is outside its range.
         """
+        check_range("batch_size", self.batch_size, 1, 1_000_000_000)
+        check_range("max_steps", self.max_steps, 1, 1_000_000_000)
+        check_range("clip_norm", self.clip_norm, 0, 1e9)
         if self.loss.class_weight and not self.model.classifier:
             raise ConfigurationError("class_weight above 0 needs classifier=True")
 
@@ -275,16 +280,16 @@ def override(config: EmbeddingConfig, changes: dict[str, Any]) -> EmbeddingConfi
     """Replaces fields by their name, whichever part they belong to.
 
     Raises:
-      ConfigurationError: no part has a field of that name.
+      ConfigurationError: no part has a field of that name, or the value is not of its type.
     """
     parts = {"model": {}, "loss": {}, "optimizer": {}}
     own = {}
     for name, value in changes.items():
-        homes = [p for p in parts if hasattr(getattr(config, p), name)]
+        homes = [p for p in parts if name in configuration.field_types(getattr(config, p))]
         if homes:
-            parts[homes[0]][name] = value
-        elif hasattr(config, name) and name not in parts:
-            own[name] = value
+            parts[homes[0]][name] = configuration.typed(getattr(config, homes[0]), name, value)
+        elif name in configuration.field_types(config) and name not in parts:
+            own[name] = configuration.typed(config, name, value)
         else:
             raise ConfigurationError(f"no configuration field is called {name}")
     for part, values in parts.items():
