@@ -13,7 +13,15 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from crossmodal.errors import UserError
-from crossmodal.reading import BLOCK, CYCLE, WHOLE_FILE, Records, load_arrays, opener, part_of
+from crossmodal.reading import (
+    CYCLE,
+    WHOLE_FILE,
+    Records,
+    block_size,
+    load_arrays,
+    opener,
+    part_of,
+)
 
 Batch = dict[str, tf.Tensor]
 Sample = Callable[[Batch, tf.Tensor], Batch]
@@ -55,11 +63,11 @@ def shuffler(
             deterministic=True,
         )
         if keep:
-            stream = stream.batch(BLOCK).map(keep).unbatch()
+            stream = stream.batch(block_size(records)).map(keep).unbatch()
         if config.shuffle_window:
             # Within this function's graph alone: the order must not hang on a global seed
-            # that the program may have set.
-            tf.random.set_seed(config.seed)
+            # that the program may have set. Not 0, which TensorFlow compares with the seed below.
+            tf.random.set_seed(1)
             seed = order_seeds(config.seed, epoch)[3]
             stream = stream.shuffle(config.shuffle_window, seed, reshuffle_each_iteration=False)
         return stream
