@@ -193,9 +193,16 @@ def open_training(
     that of the worker with the fewest records.
 
     Raises:
-      UserError: there are fewer shards than workers, fewer records than a batch, or the
-        batch cannot be divided among the workers.
+      UserError: there are fewer shards than workers, fewer records than a batch, the batch
+        cannot be divided among the workers, or the configuration makes no sense.
     """
+    if config.batch_size < 1 or config.shuffle_window < 0:
+        raise UserError(
+            f"--batch_size={config.batch_size} must be positive, "
+            f"--shuffle_window={config.shuffle_window} not negative"
+        )
+    if config.cache not in ("none", "memory"):
+        raise UserError(f"--cache={config.cache}: must be none or memory")
     if config.batch_size % num_workers:
         raise UserError(
             f"--batch_size={config.batch_size} cannot be divided among {num_workers} workers"
