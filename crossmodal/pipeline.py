@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import UserError
 from crossmodal.reading import (
     CYCLE,
@@ -43,6 +44,12 @@ class PipelineConfig:
     seed: int = 0
     shuffle_window: int = 20_000
     cache: str = "none"
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for what no pipeline can be."""
+        check_range("batch_size", self.batch_size, 1, 1_000_000_000)
+        check_range("shuffle_window", self.shuffle_window, 0, 1_000_000_000)
+        check_choice("cache", self.cache, ("none", "memory"))
 
 
 def shuffler(
@@ -193,16 +200,9 @@ def open_training(
     that of the worker with the fewest records.
 
     Raises:
-      UserError: there are fewer shards than workers, fewer records than a batch, the batch
-        cannot be divided among the workers, or the configuration makes no sense.
+      UserError: there are fewer shards than workers, fewer records than a batch, or the
+        batch cannot be divided among the workers.
     """
-    if config.batch_size < 1 or config.shuffle_window < 0:
-        raise UserError(
-            f"--batch_size={config.batch_size} must be positive, "
-            f"--shuffle_window={config.shuffle_window} not negative"
-        )
-    if config.cache not in ("none", "memory"):
-        raise UserError(f"--cache={config.cache}: must be none or memory")
     if config.batch_size % num_workers:
         raise UserError(
             f"--batch_size={config.batch_size} cannot be divided among {num_workers} workers"
