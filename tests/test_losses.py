@@ -93,8 +93,6 @@ def batch_and_outputs():
     outputs = {
         "visual_embedding": unit(4, 8),
         "audio_embedding": unit(4, 8),
-        "visual_logits": RNG.normal(size=(4, 6)).astype("float32"),
-        "audio_logits": RNG.normal(size=(4, 6)).astype("float32"),
         "visual_features": unit(4, 16),
         "audio_features": unit(4, 16),
     }
@@ -107,22 +105,31 @@ def batch_and_outputs():
     return outputs, batch
 
 
+WEIGHTS = RNG.normal(size=(8, 6)).astype("float32")
+
+
+def classifier(embedding):
+    return tf.matmul(embedding, WEIGHTS)
+
+
 def test_lambda_is_zero_until_its_step():
     outputs, batch = batch_and_outputs()
     config = LossConfig(class_weight=0.5, class_weight_step=10, class_activation="sigmoid")
-    before = losses.embedding_losses(outputs, batch, 9, config, (8,))
-    after = losses.embedding_losses(outputs, batch, 10, config, (8,))
+    before = losses.embedding_losses(outputs, batch, 9, config, (8,), classifier)
+    after = losses.embedding_losses(outputs, batch, 10, config, (8,), classifier)
     assert float(before["unplaced_negatives"]) == 2
     assert float(before["lambda"]) == 0 and float(after["lambda"]) == 0.5
+    assert float(before["class_loss"]) == 0
+    logits = [outputs[f"{m}_embedding"] @ WEIGHTS for m in ("visual", "audio")]
     assert float(before["loss"]) == pytest.approx(float(before["embedding_loss"]))
-    expected = float(losses.sigmoid_cross_entropy(outputs["visual_logits"], batch["labels"]))
-    expected += float(losses.sigmoid_cross_entropy(outputs["audio_logits"], batch["audio_labels"]))
+    expected = float(losses.sigmoid_cross_entropy(logits[0], batch["labels"]))
+    expected += float(losses.sigmoid_cross_entropy(logits[1], batch["audio_labels"]))
     assert float(after["class_loss"]) == pytest.approx(expected, rel=1e-5)
     total = float(after["embedding_loss"]) + 0.5 * expected
     assert float(after["loss"]) == pytest.approx(total, rel=1e-5)
     rooted = dataclasses.replace(config, sqrt_class_loss=True)
     total = float(after["embedding_loss"]) + 0.5 * math.sqrt(expected)
-    rooted_loss = losses.embedding_losses(outputs, batch, 10, rooted, (8,))["loss"]
+    rooted_loss = losses.embedding_losses(outputs, batch, 10, rooted, (8,), classifier)["loss"]
     assert float(rooted_loss) == pytest.approx(total, rel=1e-5)
 
 
@@ -131,7 +138,7 @@ def test_gradients_are_finite_without_any_label_under_the_root():
     batch["labels"] = batch["audio_labels"] = np.full((4, 1), -1)
     config = LossConfig(class_weight_step=0, sqrt_class_loss=True, class_activation="softmax")
     outputs = {name: tf.Variable(value) for name, value in outputs.items()}
-    with tf.GradientTape() as tape:
-        loss = losses.embedding_losses(outputs, batch, 0, config, (8,))["loss"]
-    for gradient in tape.gradient(loss, [outputs["visual_logits"], outputs["audio_embedding"]]):
-        assert gradient is None or np.isfinite(gradient).all()
+    with tf.GradientTape(persistent=True) as tape:
+        loss = losses.embedding_losses(outputs, batch, 0, config, (8,), classifier)["loss"]
+    for name in ("visual_embedding", "audio_embedding"):
+        assert np.isfinite(tape.gradient(loss, outputs[name])).all()

@@ -67,7 +67,14 @@ def test_gradients_reach_every_weight_and_stay_finite(recipe):
     batch["unplaced"] = np.zeros(8)
     with tf.GradientTape() as tape:
         outputs = made(given, training=True)
-        loss = losses.embedding_losses(outputs, batch, 0, config.loss, config.model.tower_sizes())
+        loss = losses.embedding_losses(
+            outputs,
+            batch,
+            0,
+            config.loss,
+            config.model.tower_sizes(),
+            lambda embedded: model.classify(made, embedded, config.model),
+        )
     gradients = tape.gradient(loss["loss"], [v.value for v in made.trainable_variables])
     for variable, gradient in zip(made.trainable_variables, gradients, strict=True):
         assert gradient is not None, variable.path

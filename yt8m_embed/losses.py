@@ -147,24 +147,25 @@ def class_weight(step, config: LossConfig):
     return ops.where(started, float(config.class_weight), 0.0)
 
 
-def embedding_losses(outputs, batch, step, config: LossConfig, tower_sizes):
+def embedding_losses(outputs, batch, step, config: LossConfig, tower_sizes, classifier=None):
     """All parts of the loss of one batch.
 
     Args:
-      outputs: the model's `visual_embedding`, `audio_embedding` `[batch, dim]`,
-        `visual_logits` and `audio_logits` `[batch, classes]`; for the contrastive loss
-        also `visual_features` and `audio_features`, what the towers were given.
+      outputs: the model's `visual_embedding`, `audio_embedding` `[batch, dim]`; for the
+        contrastive loss also `visual_features` and `audio_features`, what the towers
+        were given.
       batch: `labels` `[batch, n]`; for the cosine loss also `match`, `audio_labels` and
         `unplaced`, see `negatives.mismatch_pairs`.
       step: the training step, a scalar.
       config: margin, lambda and the other numbers.
       tower_sizes: shares of the embedding, see `ModelConfig.tower_sizes`.
+      classifier: from embeddings to logits `[batch, classes]`, the model's own, or None.
 
     Returns:
       A dict of scalars: `loss` is the sum that is minimised (equation 5), and
       `embedding_loss`, `class_loss`, `lambda` are its parts (the last two with a
-      classifier); `unplaced_negatives` counts the examples of a batch for which no
-      other video would do.
+      classifier; the class loss is 0 while lambda is); `unplaced_negatives` counts the
+      examples of a batch for which no other video would do.
     """
     visual, audio = outputs["visual_embedding"], outputs["audio_embedding"]
     losses, audio_labels = {}, batch["labels"]
@@ -180,14 +181,32 @@ def embedding_losses(outputs, batch, step, config: LossConfig, tower_sizes):
             visual, audio, tower_sizes, duplicates, config.temperature, config.label_smoothing
         )
     losses |= {"loss": embedding, "embedding_loss": embedding}
-    if "visual_logits" not in outputs:
+    if classifier is None:
         return losses
-    classify = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}
-    cross_entropy = classify[config.class_activation]
-    class_loss = cross_entropy(outputs["visual_logits"], batch["labels"]) + cross_entropy(
-        outputs["audio_logits"], audio_labels
-    )
-    term = ops.sqrt(class_loss + SQRT_EPSILON) if config.sqrt_class_loss else class_loss
     weight = class_weight(step, config)
-    losses["loss"] = embedding + weight * term
-    return {**losses, "class_loss": class_loss, "lambda": weight}
+
+    def weighted() -> tuple:
+        class_loss = classification_loss(
+            classifier(visual), classifier(audio), batch["labels"], audio_labels, config
+        )
+        term = ops.sqrt(class_loss + SQRT_EPSILON) if config.sqrt_class_loss else class_loss
+        return class_loss, weight * term
+
+    # The classifier is half of the step's work: nothing of it is done while lambda is 0.
+    nothing = ops.zeros((), "float32")
+    class_loss, term = ops.cond(weight > 0, weighted, lambda: (nothing, nothing))
+    return {**losses, "loss": embedding + term, "class_loss": class_loss, "lambda": weight}
+
+
+def classification_loss(visual_logits, audio_logits, labels, audio_labels, config: LossConfig):
+    """Cross-entropy of both modalities, added (equation 4).
+
+    Args:
+      visual_logits, audio_logits: `[batch, classes]`.
+      labels: of the videos that the pictures come from, padded with -1, `[batch, n]`.
+      audio_labels: of those that the sounds come from, `[batch, m]`.
+      config: says which cross-entropy.
+    """
+    choices = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}
+    cross_entropy = choices[config.class_activation]
+    return cross_entropy(visual_logits, labels) + cross_entropy(audio_logits, audio_labels)

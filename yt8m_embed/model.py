@@ -140,10 +140,14 @@ def build_model(config: ModelConfig) -> keras.Model:
         embedding = build_tower(modality, config)(x)
         outputs[f"{modality}_embedding"] = embedding
         if config.classifier:
-            scale = layers.Rescaling(config.classifier_scale, dtype="float32")
-            outputs[f"{modality}_logits"] = classifier(scale(embedding))
+            outputs[f"{modality}_logits"] = classifier(embedding * config.classifier_scale)
         outputs[f"{modality}_features"] = features[modality]
     return keras.Model(inputs, outputs, name="yt8m_embed")
+
+
+def classify(model: keras.Model, embedding, config: ModelConfig):
+    """Logits `[batch, num_classes]` of unit embeddings `[batch, dim]`, of either modality."""
+    return model.get_layer("classifier")(embedding * config.classifier_scale)
 
 
 def normalize_alone(features, modality: str, config: ModelConfig):

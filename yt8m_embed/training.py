@@ -12,6 +12,7 @@ from crossmodal import cca, configuration, galleries, shards, training
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
 from crossmodal.reading import Holdout, Records, blocks
+from crossmodal.steps import Losses
 from yt8m_embed import embedding, losses, model, negatives
 from yt8m_embed.configuration import EmbeddingConfig, ModelConfig, OptimizerConfig
 from yt8m_embed.moments import gather_moments
@@ -91,12 +92,16 @@ def train(
         paths = [shard.path for shard in train_records.shards]
         return shards.diagnose(paths, train_records.schema)
 
+    made: list[keras.Model] = []
+
+    def make() -> keras.Model:
+        made.append(make_model(config, train_records))
+        return made[-1]
+
     task = training.Task(
-        make_model=lambda: make_model(config, train_records),
+        make_model=make,
         make_optimizer=lambda: make_optimizer(config.optimizer, run),
-        losses=lambda outputs, batch, step: losses.embedding_losses(
-            outputs, batch, step, config.loss, config.model.tower_sizes()
-        ),
+        losses=batch_losses(config, lambda: made[-1]),
         dataset=dataset,
         gather=config.loss.embedding_loss == "contrastive",
         loss_features=("labels",) if config.loss.embedding_loss == "contrastive" else None,
@@ -146,6 +151,31 @@ def open_data(
         )
     changed = dataclasses.replace(config.model, feature_level=level)
     return train_records, eval_records, dataclasses.replace(config, model=changed)
+
+
+def batch_losses(config: EmbeddingConfig, find_model: Callable[[], keras.Model]) -> Losses:
+    """The losses of a batch as the loop calls them.
+
+    Args:
+      config: what is trained.
+      find_model: gives the model, which the loop makes inside its strategy; the loss
+        asks it for its classifier.
+    """
+
+    def classify(embedded: tf.Tensor) -> tf.Tensor:
+        return model.classify(find_model(), embedded, config.model)
+
+    def call(outputs: dict, batch: dict, step: tf.Tensor) -> dict:
+        return losses.embedding_losses(
+            outputs,
+            batch,
+            step,
+            config.loss,
+            config.model.tower_sizes(),
+            classify if config.model.classifier else None,
+        )
+
+    return call
 
 
 def sampler(config: EmbeddingConfig) -> Callable | None:
