@@ -34,10 +34,10 @@ def parse_flags(arguments: list[str]) -> list[str]:
     try:
         return flags.FLAGS(arguments)
     except flags.Error as error:
-        fail(" ".join(str(error).split()))
+        fail(str(error))
 
 
 def fail(message: str) -> None:
     """Prints one line to standard error and exits with status 1."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(1)

@@ -18,14 +18,14 @@ import os
 
 from absl import flags
 
-from crossmodal import configuration, galleries, reports
+from crossmodal import configuration, files, galleries, reports
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.reading import Holdout, Records
 from launch import commands
 from yt8m_embed import embedding, evaluation, norm_leak, topic_model
 from yt8m_embed.evaluation import Protocol
 from yt8m_embed.moments import normalized_blocks, stack
-from yt8m_embed.reading import open_records
+from yt8m_embed.reading import open_records, report_damage
 from yt8m_embed.records import read_vocabulary
 from yt8m_embed.training import find_workdir_data
 
@@ -93,44 +93,53 @@ def baseline_records(model: embedding.JointEmbedding) -> Records:
 def main() -> None:
     """Evaluates as the flags say, prints tables and writes the report."""
     rules, model = protocol(), load_model()
+    output = FLAGS.output or (FLAGS.workdir and os.path.join(FLAGS.workdir, "evaluation.json"))
+    if output:
+        files.check_writable(output, "output")
     names = read_vocabulary(FLAGS.vocabulary) if FLAGS.vocabulary else {}
     classes = model.config.model.num_classes
     kind, records = open_records(
         FLAGS.eval_pattern, classes, "eval_pattern", FLAGS.on_bad_record
     )
     model.check_kind(kind)
+    sizes = rules.sizes(records.count())
+    if max(sizes) > records.count():
+        raise UserError(
+            f"--gallery_sizes: a gallery of {max(sizes)} videos needs as many, "
+            f"--eval_pattern={FLAGS.eval_pattern} has {records.count()}"
+        )
+    fitted_on = baseline_records(model) if FLAGS.baseline == "cca" else None
+    best = ceiling(records, rules) if FLAGS.topic_model else None
     found = model.embed_records(records, progress=True, joint_pairs=FLAGS.joint_pairs)
-    sizes = rules.sizes(len(found.ids))
+    shown = evaluation.examples(found, names, FLAGS.num_examples, FLAGS.seed, FLAGS.example_ids)
     systems = {"chance": galleries.chance(sizes)}
     systems["Suris et al. 2018, their data"] = evaluation.published_recall(sizes)
     if FLAGS.joint_pairs:
         systems["joint norms alone"] = leak(records, sizes, rules)
     compared = None
-    if FLAGS.baseline == "cca":
-        fitted = evaluation.fit_baseline(baseline_records(model), FLAGS.seed)
+    if fitted_on:
+        fitted = evaluation.fit_baseline(fitted_on, FLAGS.seed)
         compared = evaluation.measure(evaluation.embed_with_cca(fitted, records), rules)
         systems["CCA"] = galleries.summarise(compared)
     scores = evaluation.measure(found, rules, progress=True)
     own = galleries.summarise(scores)
     systems[model.config.recipe] = own
-    if FLAGS.topic_model:
-        systems["best possible"] = ceiling(records, rules)
+    if best:
+        systems["best possible"] = best
     report = {
         **own,
         "systems": systems,
         "intervals": evaluation.intervals(scores, compared, FLAGS.seed),
         "per_class": evaluation.classes(scores, found, sizes),
         "classifier": evaluation.classifier_quality(model, found),
-        "examples": evaluation.examples(
-            found, names, FLAGS.num_examples, FLAGS.seed, FLAGS.example_ids
-        ),
+        "examples": shown,
         "videos": len(found.ids),
         "eval_pattern": FLAGS.eval_pattern,
         "protocol": dataclasses.asdict(rules),
         "embedding": configuration.to_dict(model.config),
     }
     show(report, names)
-    output = FLAGS.output or (FLAGS.workdir and os.path.join(FLAGS.workdir, "evaluation.json"))
+    report_damage(*([fitted_on] if fitted_on else []), records)
     if output:
         reports.write_json(output, report)
         print(f"report: {output}")
@@ -147,10 +156,7 @@ def leak(records: Records, sizes: list[int], rules: Protocol) -> dict:
 
 def ceiling(records: Records, rules: Protocol) -> dict:
     """The best possible scores on synthetic records."""
-    try:
-        truth = topic_model.load_topic_model(FLAGS.topic_model)
-    except OSError as error:
-        raise UserError(f"--topic_model={FLAGS.topic_model}: {error}") from error
+    truth = topic_model.load_topic_model(FLAGS.topic_model)
     visual, audio = truth.optimal_embeddings(
         *stack(normalized_blocks(records, "none"))
     )

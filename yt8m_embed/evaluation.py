@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from crossmodal import cca, classification, comparison, galleries, nearest, reports
@@ -190,14 +191,19 @@ def classes(
 def classifier_quality(model: JointEmbedding, found: Embedded) -> dict[str, float]:
     """GAP@20 and mAP of the shared classifier on each modality's embeddings.
 
-    Empty where the model has no classifier or no video has a label.
+    GAP compares scores of different videos, which logits before a softmax do not allow:
+    they are known up to a number for each video only. Empty where the model has no
+    classifier or no video has a label.
     """
     if model.model is None or not model.config.model.classifier or not (found.labels >= 0).any():
         return {}
     classifier = model.model.get_layer("classifier")
+    scale = model.config.model.classifier_scale
+    softmax = model.config.loss.class_activation == "softmax"
     quality = {}
     for modality in ("visual", "audio"):
-        scores = np.asarray(classifier(getattr(found, modality)))
+        logits = classifier(scale * getattr(found, modality))
+        scores = np.asarray(keras.ops.log_softmax(logits) if softmax else logits)
         quality[f"{modality}/gap@20"] = classification.global_average_precision(
             scores, found.labels
         )
