@@ -51,6 +51,10 @@ def norm_only_recall(
                 mean = Ranks(closer, level).hits(k).mean()
                 hits.setdefault(f"{direction}/{size}/recall@{k}", []).append(mean)
     return {
-        key: {"mean": float(np.mean(v)), "std": float(np.std(v)), "galleries": len(v)}
+        key: {
+            "mean": float(np.mean(v)),
+            "std": float(np.std(v, ddof=1)) if len(v) > 1 else 0.0,
+            "galleries": len(v),
+        }
         for key, v in hits.items()
     }
