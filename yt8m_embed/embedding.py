@@ -113,10 +113,10 @@ class JointEmbedding:
 
     def check_kind(self, kind: str) -> None:
         """Raises ConfigurationError unless records of that kind suit the model."""
-        level = self.config.model.feature_level
-        if feature_level(kind) != level:
+        level, given = self.config.model.feature_level, feature_level(kind)
+        if given != level:
             raise ConfigurationError(
-                f"the model in {self.source} takes {level}-level records, these are {kind}-level"
+                f"the model in {self.source} takes {level}-level records, these are {given}-level"
             )
 
     def embed_pairs(self, features: Features) -> tuple[np.ndarray, np.ndarray]:

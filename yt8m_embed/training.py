@@ -11,7 +11,7 @@ import tensorflow as tf
 from crossmodal import cca, configuration, galleries, shards, training
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
-from crossmodal.reading import Holdout, Records, blocks
+from crossmodal.reading import Holdout, Records, blocks, explained
 from crossmodal.steps import Losses
 from yt8m_embed import embedding, losses, model, negatives
 from yt8m_embed.configuration import EmbeddingConfig, ModelConfig, OptimizerConfig
@@ -138,16 +138,18 @@ def open_data(
     elif held_out:
         eval_records = train_records.within(Holdout(data.holdout_percent, held_out=True))
         train_records = train_records.within(Holdout(data.holdout_percent))
-        if next(blocks(eval_records).unbatch().as_numpy_iterator(), None) is None:
+        with explained(eval_records):
+            first = next(blocks(eval_records).unbatch().as_numpy_iterator(), None)
+        if first is None:
             raise UserError(
                 f"--holdout_percent={data.holdout_percent} holds out no video of "
                 f"--train_pattern={data.train_pattern}: raise it, name --eval_pattern, or do "
                 "without evaluations by 0"
             )
-    level = feature_level(kind)
-    if feature_level(eval_kind) != level:
+    level, eval_level = feature_level(kind), feature_level(eval_kind)
+    if eval_level != level:
         raise ConfigurationError(
-            f"--train_pattern holds {kind}-level records, --eval_pattern {eval_kind}-level ones"
+            f"--train_pattern holds {level}-level records, --eval_pattern {eval_level}-level ones"
         )
     changed = dataclasses.replace(config.model, feature_level=level)
     return train_records, eval_records, dataclasses.replace(config, model=changed)
