@@ -56,6 +56,17 @@ def folder_name(changes: dict[str, object]) -> str:
     return ",".join(parts)
 
 
+def table(results: dict[str, dict]) -> str:
+    """The combinations with their scores, the best first."""
+    best_first = sorted(results.items(), key=lambda item: -item[1]["best_metrics"]["recall@10"])
+    rows = [
+        [name, str(result["best_step"])]
+        + [f"{100 * result['best_metrics'][m]:.1f}" for m in ("recall@1", "recall@10")]
+        for name, result in best_first
+    ]
+    return reports.markdown(["configuration", "best step", "R@1 %", "R@10 %"], rows, 1)
+
+
 def main() -> None:
     """Trains every combination and compares them."""
     if FLAGS.strategy == "multi_worker":
@@ -65,7 +76,7 @@ def main() -> None:
     base = training_flags.embedding_config()
     # All are checked before the first is trained.
     configs = [(c, configuration.override(base, c)) for c in combinations(FLAGS.grid)]
-    rows, results = [], {}
+    results = {}
     for changes, config in configs:
         name = folder_name(changes)
         print(f"{name}:")
@@ -83,10 +94,7 @@ def main() -> None:
             "best_step": result.best_step,
             "best_metrics": result.best_metrics,
         }
-        scores = [f"{100 * result.best_metrics[m]:.1f}" for m in ("recall@1", "recall@10")]
-        rows.append([name, str(result.best_step), *scores])
-    best_first = sorted(rows, key=lambda row: -float(row[-1]))
-    print(reports.markdown(["configuration", "best step", "R@1 %", "R@10 %"], best_first, 1))
+    print(table(results))
     reports.write_json(os.path.join(FLAGS.workdir, "sweep.json"), results)
     print(f"report: {os.path.join(FLAGS.workdir, 'sweep.json')}")
 

@@ -41,14 +41,17 @@ def launch(command: str, *arguments: str, **values: object) -> Outcome:
     with fresh_flags():
         module = importlib.import_module(f"launch.{command}")
         commands = importlib.import_module("launch.commands")
-        argv, sys.argv = sys.argv, [command, *given, *map(str, arguments)]
+        argv, main = sys.argv, sys.modules["__main__"]
+        # absl tells by these two whose flags and docstring --help shows.
+        sys.argv = [f"launch.{command}", *given, *map(str, arguments)]
+        sys.modules["__main__"] = module
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
                 commands.run(module.main)
         except SystemExit as end:
             status = end.code or 0
         finally:
-            sys.argv = argv
+            sys.argv, sys.modules["__main__"] = argv, main
     return Outcome(status, out.getvalue(), error.getvalue(), module)
 
 

@@ -59,7 +59,10 @@ def open_records(
         known = shards.from_dict(configuration.load(index_path))
     found = shards.index_shards(paths, schema, on_bad_record, progress, known)
     if index_path and found != known:
-        configuration.save(index_path, shards.to_dict(found))
+        try:
+            configuration.save(index_path, shards.to_dict(found))
+        except tf.errors.OpError as error:
+            raise UserError(f"{index_path}: cannot be written ({error.message})") from error
     usable = tuple(shard for shard in found if shard.num_records)
     unusable = tuple(shard for shard in found if not shard.num_records)
     if not usable:
