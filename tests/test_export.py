@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from yt8m_embed import embedding, export
 from yt8m_embed.reading import open_records
 from yt8m_embed.records import read_vocabulary
 
+ROOT = pathlib.Path(__file__).parents[1]
 NAMES = {0: "Game", 7: 'Car, "fast"'}
 METRICS = {"audio_to_visual/128/recall@10": {"mean": 0.5, "std": 0.1, "galleries": 3}}
 
@@ -239,6 +241,23 @@ def test_a_failed_export_leaves_what_was_there(model, tmp_path, monkeypatch, pla
         assert (folder / "saved_model.pb").read_text() == "old"
 
 
+def test_a_killed_export_leaves_what_was_there(tmp_path):
+    program = (
+        "import os, signal, sys\n"
+        "from crossmodal import files\n"
+        "with files.whole_folder(sys.argv[1]) as folder:\n"
+        "    files.write_text(folder + '/saved_model.pb', 'new')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "saved_model.pb").write_text("old")
+    run = subprocess.run([sys.executable, "-c", program, tmp_path / "export"],
+                         cwd=ROOT, capture_output=True, check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert (tmp_path / "export" / "saved_model.pb").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["export"]
+
+
 def test_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     folder, rename = tmp_path / "export", tf.io.gfile.rename
     folder.mkdir()
@@ -322,7 +341,14 @@ def read_frames(pattern):
             }
 
 
+def infinite(row: int) -> np.ndarray:
+    features = raw_features(5)["mean_rgb"]
+    features[row, 7] = np.inf
+    return features
+
+
 @pytest.mark.parametrize(("features", "message"), [
+    (infinite(3), "mean_rgb of row 3 has a NaN or Inf"),
     (np.zeros((2, 128)), r"mean_rgb has shape \(2, 128\); this model takes \[n, 1024\]"),
     (np.zeros(1024), r"mean_rgb has shape \(1024,\)"),
 ])

@@ -128,6 +128,21 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(shards, tmp_path, recipe
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("precision", [
+    "mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)
+])
+def test_half_precision_goes_nearly_the_same_way(shards, tmp_path, precision):
+    run = {"max_steps": 6, "steps_per_call": 2, "batch_size": 64}
+    for name in ("float32", precision):
+        train(shards, tmp_path / name, "paper", {**SMALL, "class_weight_step": 0},
+              {**run, "precision": name}, {"holdout_percent": 0})
+    half, full = losses(tmp_path / precision), losses(tmp_path / "float32")
+    assert half != full and half == pytest.approx(full, rel=1e-3)
+    found = yt8m_embed.load(str(tmp_path / precision)).embed_visual(np.ones((3, 1024)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+
+
 def test_held_out_videos_are_not_trained_on(trained, shards):
     config = yt8m_embed.load(str(trained)).config
     kept, held_out, _ = open_data(config, find_workdir_data(str(trained)), str(trained), False)

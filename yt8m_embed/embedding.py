@@ -77,7 +77,7 @@ class JointEmbedding:
           Unit vectors float32 `[n, dim]`.
 
         Raises:
-          UserError: the shape or type is not the model's.
+          UserError: the shape or type is not the model's, or a value is not finite.
         """
         return self.embed("visual", features, num_frames)
 
@@ -101,6 +101,9 @@ class JointEmbedding:
                 f"{form.format(SIZES[modality])}"
             )
         if not frame_level:
+            finite = np.isfinite(features.sum(axis=1, dtype=np.float64))
+            if not finite.all():
+                raise UserError(f"{name} of row {np.argmin(finite)} has a NaN or Inf")
             return self.functions[modality]({name: features.astype(np.float32)})
         if features.dtype != np.uint8:
             raise UserError(f"{name} is {features.dtype}; frames are the data set's own uint8")
