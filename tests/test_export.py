@@ -138,7 +138,11 @@ def test_tensorflow_alone_serves_the_same(model, exported, tmp_path):
         np.testing.assert_allclose(found[name], values, atol=1e-6)
 
 
-@pytest.mark.parametrize("signature", ["serving_default", "embed_visual", "embed_audio"])
+@pytest.mark.parametrize("signature", [
+    "serving_default",
+    pytest.param("embed_visual", marks=pytest.mark.slow),
+    pytest.param("embed_audio", marks=pytest.mark.slow),
+])
 def test_saved_model_cli_runs(model, exported, tmp_path, signature):
     features = raw_features(3, seed=2)
     tool = pathlib.Path(sys.executable).with_name("saved_model_cli")

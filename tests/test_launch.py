@@ -199,8 +199,9 @@ def test_a_baseline_for_an_export_needs_its_records(trained, few, tmp_path):
 
 
 def small_training(few, workdir, **values) -> dict:
-    return {"train_pattern": few / "*", "workdir": workdir, "set": TINY, "batch_size": 64,
-            "max_steps": 4, "gallery_size": 16, "steps_per_call": 2, **values}
+    return {"train_pattern": few / "*", "workdir": workdir, "recipe": "paper", "max_steps": 4,
+            "set": "visual_layers=16,audio_layers=16,embedding_dim=8", "batch_size": 64,
+            "gallery_size": 16, "steps_per_call": 2, **values}
 
 
 def test_a_command_goes_on_where_it_ended_and_no_other_does(few, tmp_path):
@@ -214,14 +215,14 @@ def test_a_command_goes_on_where_it_ended_and_no_other_does(few, tmp_path):
     again = launch("train_yt8m", **given)
     assert again.status == 0 and again.out == first.out
     assert (tmp_path / "run" / "metrics.jsonl").read_text() == before
-    line = one_line("train_yt8m", **{**given, "set": f"{TINY},temperature=0.5"})
-    assert "embedding.loss.temperature: 0.07 -> 0.5" in line
+    line = one_line("train_yt8m", **{**given, "set": f"{given['set']},margin=0.5"})
+    assert "embedding.loss.margin: 0.2 -> 0.5" in line
     assert "training.seed: 0 -> 5" in one_line("train_yt8m", seed=5, **given)
 
 
 def test_flags_reach_the_configuration(few, tmp_path):
     given = small_training(
-        few, tmp_path, recipe="paper", lambda_value=0.5, lambda_step=3, num_classes=4000, seed=9,
+        few, tmp_path, lambda_value=0.5, lambda_step=3, num_classes=4000, seed=9,
         batch_size=32, max_steps=2, cache="memory", holdout_percent=0, accumulation_steps=2,
         set="visual_layers=16x8,audio_layers=16,margin=0.1",
     )
