@@ -25,7 +25,7 @@ from crossmodal.reading import (
 )
 
 # Consecutive records of one file in a shuffled stream, before the shuffle.
-CHUNK = 16
+RUN = 16
 
 Batch = dict[str, tf.Tensor]
 Sample = Callable[[Batch, tf.Tensor], Batch]
@@ -60,33 +60,35 @@ def opener_of_epochs(
 ) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """A function from an epoch to its serialised batches `[size]`, ordered by (seed, epoch)."""
     number, keep, open_shard = len(records.shards), part_of(records), opener(records)
-    # Records travel in blocks, which costs a third of what they cost one by one.
-    block = CHUNK if config.shuffle_window else block_size(records)
 
-    def open_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.range(number, dtype=tf.int64)
-        if config.shuffle_window:
-            order = permuted(order, config.seed, epoch, number)
-        stream = tf.data.Dataset.from_tensor_slices(order).interleave(
-            lambda index: open_shard(index).batch(block),
+    def in_file_order(_: tf.Tensor) -> tf.data.Dataset:
+        stream = tf.data.Dataset.range(number).interleave(
+            lambda index: open_shard(index).batch(block_size(records)),
             cycle_length=CYCLE,
-            block_length=1 if config.shuffle_window else WHOLE_FILE,
+            block_length=WHOLE_FILE,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
+        stream = stream.map(keep) if keep else stream
+        return stream.rebatch(size, drop_remainder=True)
+
+    def shuffled(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = permuted(tf.range(number, dtype=tf.int64), config.seed, epoch, number)
+        # One thread reads, for handing single records from thread to thread costs more than
+        # reading them; others parse meanwhile.
+        stream = tf.data.Dataset.from_tensor_slices(order).interleave(
+            open_shard, cycle_length=CYCLE, block_length=RUN
+        )
         if keep:
-            stream = stream.rebatch(block_size(records)).map(keep)
-        if not config.shuffle_window:
-            return stream.rebatch(size, drop_remainder=True)
+            stream = stream.batch(block_size(records)).map(keep).unbatch()
         # Within this function's graph alone: the order must not hang on a global seed
         # that the program may have set. Not 0, which TensorFlow compares with the seed below.
         tf.random.set_seed(1)
         seed = order_seeds(config.seed, epoch)[3]
-        stream = stream.unbatch()
         stream = stream.shuffle(config.shuffle_window, seed, reshuffle_each_iteration=False)
         return stream.batch(size, drop_remainder=True)
 
-    return open_epoch
+    return shuffled if config.shuffle_window else in_file_order
 
 
 def permuted(index: tf.Tensor, seed: int, epoch: tf.Tensor, number: int) -> tf.Tensor:
