@@ -5,8 +5,12 @@
 (`saved_model_cli run`, a model server) can run the result.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -55,19 +59,44 @@ def convert_to_tflite(saved_model: str, signature: str) -> bytes:
     It goes by way of the SavedModel: from a Keras 3 model itself the converter of this
     TensorFlow crashes.
     """
-    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=[signature])
-    return converter.convert()
+    with native_notes_hidden():
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            saved_model, signature_keys=[signature]
+        )
+        return converter.convert()
+
+
+@contextlib.contextmanager
+def native_notes_hidden() -> Iterator[None]:
+    """Keeps back what native code writes to standard error, unless an error follows.
+
+    The converter and the interpreter note their settings there whatever the log level.
+    """
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            notes.seek(0)
+            os.write(shown, notes.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
 
 
 def run_tflite(content: bytes, inputs: np.ndarray) -> np.ndarray:
     """Runs a TFLite model of one input and one output on a batch `[batch, ...]`."""
-    interpreter = tf.lite.Interpreter(model_content=content)
-    entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    interpreter.resize_tensor_input(entry["index"], inputs.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(entry["index"], inputs.astype(entry["dtype"]))
-    interpreter.invoke()
-    return interpreter.get_tensor(result["index"])
+    with native_notes_hidden():
+        interpreter = tf.lite.Interpreter(model_content=content)
+        entry, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        interpreter.resize_tensor_input(entry["index"], inputs.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(entry["index"], inputs.astype(entry["dtype"]))
+        interpreter.invoke()
+        return interpreter.get_tensor(result["index"])
 
 
 def write_tflite(path: str, content: bytes) -> None:

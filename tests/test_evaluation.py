@@ -156,15 +156,14 @@ def test_intervals_hold_the_estimates_and_the_difference(evaluated):
     assert over["low"] < over["estimate"] < over["high"]
 
 
-def test_text_shows_the_table_with_chance_and_the_paper(evaluated):
+def test_text_shows_the_table_with_chance_and_the_best_possible(evaluated):
     report, text = evaluated
     assert "audio -> visual" in text and "visual -> audio" in text
     rows = [[cell.strip() for cell in line.split("|")[1:-1]]
             for line in text.splitlines() if line.startswith("|")]
     names = [row[1] for row in rows if row[0] == "256"]
-    assert names == 2 * ["chance", "Suris et al. 2018, their data", "CCA", "contrastive",
-                         "best possible"]
-    assert "63.1" in text and "64.4" in text  # the paper's Recall@10 at 256
+    # The paper's numbers have no place beside synthetic data.
+    assert names == 2 * ["chance", "CCA", "contrastive", "best possible"]
     own = report["visual_to_audio/256/recall@1"]
     assert f"{100 * own['mean']:.1f} ± {100 * own['std']:.1f}" in text
 

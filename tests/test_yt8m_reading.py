@@ -33,7 +33,7 @@ def test_an_index_is_used_until_a_file_changes(testdata, tmp_path, monkeypatch):
         )[1].count()
 
     assert open_again() == 24
-    written = json.loads(open(index).read())
+    written = json.loads((tmp_path / "index.json").read_text())
     assert [s["num_records"] for s in written["shards"]] == [24]
     read = []
     original = examination.examine

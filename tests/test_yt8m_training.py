@@ -106,6 +106,17 @@ def test_lambda_counts_from_its_step_on_through_a_resume(shards, tmp_path):
         assert row["loss"] == pytest.approx(total, rel=1e-5)
 
 
+def test_a_run_may_go_on_for_longer_unless_its_rate_depends_on_the_end(shards, tmp_path):
+    run = {"max_steps": 2, "steps_per_call": 1, "batch_size": 32}
+    longer = {**run, "max_steps": 3}
+    assert train(shards, tmp_path / "paper", "paper", SMALL, run).step == 2
+    assert train(shards, tmp_path / "paper", "paper", SMALL, longer).step == 3
+    changes = {**SMALL, "schedule": "cosine"}
+    train(shards, tmp_path / "cosine", "paper", changes, run)
+    with pytest.raises(ConfigurationError, match="max_steps"):
+        train(shards, tmp_path / "cosine", "paper", changes, longer)
+
+
 @pytest.mark.parametrize(("recipe", "cache"), [
     ("paper", "none"),
     pytest.param("contrastive", "memory", marks=pytest.mark.slow),

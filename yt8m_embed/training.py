@@ -110,6 +110,9 @@ def train(
         explain_input_error=explain,
     )
     saved = {"embedding": configuration.to_dict(config), "data": configuration.to_dict(data)}
+    if config.optimizer.schedule == "staircase":
+        # A cosine depends on where it ends; such a run may go on for longer.
+        del saved["embedding"]["max_steps"]
     result = training.train(task, run, workdir, saved, strategy)
     report_damage(train_records, *([eval_records] if data.eval_pattern else []))
     return result
