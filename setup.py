@@ -19,7 +19,7 @@ BASE = [
 EXTRAS = {
     "beam": ["apache-beam>=2.60,<2.78"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
-    "benchmark": ["torch>=2.2,<3", "faiss-cpu>=1.8,<2"],
+    "benchmark": ["torch>=2.4,<3", "faiss-cpu>=1.8,<2"],
 }
 EXTRAS["test"] = [
     *EXTRAS["beam"],
