@@ -30,7 +30,8 @@ from yt8m_embed.records import read_vocabulary
 from yt8m_embed.training import find_workdir_data
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", "", "Work folder of a training run; its best checkpoint is taken.")
+flags.DEFINE_string("workdir", "", "Work folder of a training run.")
+flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which one of --workdir.")
 flags.DEFINE_string("saved_model", "", "Exported model, instead of --workdir.")
 flags.DEFINE_string("eval_pattern", None, "Shards to evaluate on: glob patterns, by commas.")
 flags.DEFINE_string("train_pattern", "", "Shards for the baseline; default: those of the run.")
@@ -72,7 +73,7 @@ def load_model() -> embedding.JointEmbedding:
     """
     if bool(FLAGS.workdir) == bool(FLAGS.saved_model):
         raise ConfigurationError("give either --workdir or --saved_model")
-    return embedding.load(FLAGS.workdir or FLAGS.saved_model)
+    return embedding.load(FLAGS.workdir or FLAGS.saved_model, FLAGS.checkpoint)
 
 
 def baseline_records(model: embedding.JointEmbedding) -> Records:

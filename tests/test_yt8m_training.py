@@ -106,6 +106,24 @@ def test_lambda_counts_from_its_step_on_through_a_resume(shards, tmp_path):
         assert row["loss"] == pytest.approx(total, rel=1e-5)
 
 
+def test_the_best_and_the_last_checkpoint_are_told_apart(shards, tmp_path):
+    run = {"max_steps": 2, "steps_per_call": 1, "evaluate_every_steps": 1, "batch_size": 32}
+    train(shards, tmp_path, "paper", SMALL, run)
+    (best,) = (tmp_path / "best").iterdir()
+    # Whichever step was best: make the last checkpoint one of other weights.
+    cut_back(tmp_path, 0)
+    train(shards, tmp_path / "longer", "paper", SMALL, {**run, "max_steps": 4})
+    shutil.copytree(tmp_path / "longer" / "checkpoints", tmp_path / "checkpoints",
+                    dirs_exist_ok=True)
+    features = np.ones((1, 1024), np.float32)
+    vectors = [yt8m_embed.load(str(tmp_path), which).embed_visual(features)
+               for which in ("best", "last")]
+    own = yt8m_embed.load(str(tmp_path / "longer"), "last").embed_visual(features)
+    assert best.name in ("step-1", "step-2")
+    assert np.abs(vectors[0] - vectors[1]).max() > 1e-4
+    np.testing.assert_array_equal(vectors[1], own)
+
+
 def test_a_run_may_go_on_for_longer_unless_its_rate_depends_on_the_end(shards, tmp_path):
     run = {"max_steps": 2, "steps_per_call": 1, "batch_size": 32}
     longer = {**run, "max_steps": 3}

@@ -214,13 +214,13 @@ def of_model(model: keras.Model, config: EmbeddingConfig, source: str = "") -> J
     return JointEmbedding(config, functions, source, model)
 
 
-def load(path: str) -> JointEmbedding:
+def load(path: str, checkpoint: str = "best") -> JointEmbedding:
     """Loads a trained embedding.
 
     Args:
-      path: the work folder of a training run (its best checkpoint is taken,
-        the last one if nothing was evaluated) or an
-        exported SavedModel.
+      path: the work folder of a training run or an exported SavedModel.
+      checkpoint: `best` (on held-out videos; the last one if nothing was evaluated) or
+        `last`; of a work folder.
 
     Raises:
       UserError: there is neither.
@@ -239,7 +239,8 @@ def load(path: str) -> JointEmbedding:
 
         return JointEmbedding(config, {m: signature(m) for m in MODALITIES}, path)
     model = build_model(config.model)
-    if checkpoints.complete_steps(os.path.join(path, checkpoints.BEST)):
+    evaluated = checkpoints.complete_steps(os.path.join(path, checkpoints.BEST))
+    if checkpoint == "best" and evaluated:
         checkpoints.load_best(path, model)
     else:
         checkpoints.load_latest(path, model)
