@@ -22,12 +22,13 @@ class Feature:
 
     Attributes:
       name: its name in batches.
-      form: how it lies on disk: "bytes" (one string), "ints" (int64 list), "floats"
-        (float list) or "raw" (one bytes string that holds `size` values of `raw_type`).
+      form: how it lies on disk: "bytes" (one string; with a `count` a list of them),
+        "ints" (int64 list), "floats" (float list) or "raw" (one bytes string that holds
+        `size` values of `raw_type`).
       size: number of values (of one frame if `per_frame`); None for a variable number
-        of ints or floats, padded in batches with -1 and 0.0.
+        of ints, floats or strings, padded in batches with -1, 0.0 and "".
       keys: names on disk in order of preference, the first is written; () means
-        (name,). Only a "bytes" feature may have several; each record may use another.
+        (name,). Only a single string may have several; each record may use another.
       raw_type: "uint8" or "float16" (little-endian) for the form "raw".
       per_frame: a feature list of a SequenceExample, one entry a frame.
       required: a record without it is bad. An optional one (bytes, or a variable number
@@ -60,12 +61,14 @@ class Feature:
         wrong = {
             "unknown form or raw_type": self.form not in KINDS
             or (self.form == "raw") != (self.raw_type in RAW_TYPES),
-            "several keys are for bytes only": len(self.keys) > 1 and self.form != "bytes",
+            "several keys are for a single string only": len(self.keys) > 1
+            and (self.form != "bytes" or self.variable),
             "needs a size": self.size is None and (self.form == "raw" or self.per_frame),
             "needs a count, or a limit, to tell padding": not self.count
             and (self.per_frame or (self.variable and self.limit is None)),
-            "one that varies in number is optional, one that does not is required": self.required
-            == self.variable
+            "one that varies in number is optional": self.required and self.variable,
+            "one that does not vary is required": not self.required
+            and not self.variable
             and self.form != "bytes",
         }
         for reason in (reason for reason, holds in wrong.items() if holds):
@@ -79,7 +82,8 @@ class Feature:
     @property
     def variable(self) -> bool:
         """Whether the number of values differs from record to record."""
-        return self.form in ("ints", "floats") and self.size is None
+        listed = self.form in ("ints", "floats") or (self.form == "bytes" and self.count != "")
+        return listed and self.size is None
 
     def entry(self, value: object) -> tf.train.Feature:
         """Writes the value of one record (of one frame if `per_frame`).
@@ -88,10 +92,8 @@ class Feature:
           UserError: the value does not fit the raw type, or is not of the right kind.
         """
         if self.form == "bytes":
-            value = value.encode() if isinstance(value, str) else value
-            if not isinstance(value, bytes):
-                raise UserError(f"feature {self.name} needs a string, not {type(value).__name__}")
-            return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+            strings = [self._string(each) for each in (value if self.variable else [value])]
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=strings))
         array = np.asarray(value)
         if self.form == "ints":
             if array.size and array.dtype.kind not in "iu":
@@ -103,6 +105,12 @@ class Feature:
         if raw.dtype != RAW_TYPES[self.raw_type]:
             raise UserError(f"feature {self.name} needs {self.raw_type}, not {raw.dtype}")
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[raw.tobytes()]))
+
+    def _string(self, value: object) -> bytes:
+        value = value.encode() if isinstance(value, str) else value
+        if not isinstance(value, bytes):
+            raise UserError(f"feature {self.name} needs a string, not {type(value).__name__}")
+        return value
 
     def problem(self, held: Mapping) -> str | None:
         """Says why what a record holds of the feature is bad; None when it is good.
@@ -158,6 +166,8 @@ class Feature:
         if kind != expected:
             return f"{subject} is a {kind or 'feature without values'}, expected a {expected}"
         values = getattr(entry, kind).value
+        if self.form == "bytes" and self.variable:
+            return None
         if self.form in ("bytes", "raw"):
             if len(values) != 1:
                 return f"{subject} has {len(values)} strings, expected 1"

@@ -12,6 +12,8 @@ import tensorflow as tf
 from crossmodal.feature import Feature
 
 Tensors = dict[str, tf.Tensor]
+DTYPES = {"bytes": tf.string, "ints": tf.int64, "floats": tf.float32, "raw": tf.string}
+PADDING = {"bytes": "", "ints": -1, "floats": 0.0}
 Checks = list[tuple[tf.Tensor, str]]  # (what must hold, what it means when it does not)
 
 
@@ -44,11 +46,11 @@ def parse_batch(features: Sequence[Feature], serialized: tf.Tensor) -> Tensors:
 
 
 def _context_specs(feature: Feature) -> dict:
-    if feature.form == "bytes":
+    if feature.form == "bytes" and not feature.variable:
         spec = tf.io.FixedLenFeature([], tf.string, default_value="")
         return {key: spec for key in feature.names_on_disk}
     key = feature.names_on_disk[0]
-    dtype = {"ints": tf.int64, "floats": tf.float32, "raw": tf.string}[feature.form]
+    dtype = DTYPES[feature.form]
     if feature.variable:
         return {key: tf.io.RaggedFeature(dtype)}
     return {key: tf.io.FixedLenFeature([] if feature.form == "raw" else [feature.size], dtype)}
@@ -64,13 +66,13 @@ def _read_context(
     feature: Feature, parsed: Tensors, lengths: Tensors
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     del lengths
-    if feature.form == "bytes":
+    if feature.form == "bytes" and not feature.variable:
         return _first_set(feature, [parsed[key] for key in feature.names_on_disk]), None
     value = parsed[feature.names_on_disk[0]]
     if feature.variable:
         flat = _checked(value.flat_values, _value_checks(feature, value.flat_values))
         value = value.with_flat_values(flat)
-        return value.to_tensor(-1 if feature.form == "ints" else 0.0), value.row_lengths()
+        return value.to_tensor(PADDING[feature.form]), value.row_lengths()
     if feature.form == "raw":
         return _decode(feature, _checked(value, _string_checks(feature, value, False))), None
     return _checked(value, _value_checks(feature, value)), None

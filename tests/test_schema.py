@@ -384,3 +384,43 @@ def test_what_does_not_fit_is_not_written(schema, changes, reason):
 def test_feature_that_no_reader_could_follow_is_rejected(definition):
     with pytest.raises(ValueError, match="feature x: "):
         Feature("x", **definition)
+
+
+STRINGS = Schema(
+    (
+        ID,
+        Feature("frames", "bytes", required=False, count="num_frames"),
+        Feature("times", "floats", required=False, count="num_frames"),
+    )
+)
+
+
+def test_lists_of_strings_are_written_and_parsed_with_their_number():
+    records = [
+        example(
+            id=bytes_of(b"a"), frames=bytes_of(b"\xff\x00", b"", b"xyz"), times=floats_of(0, 1, 2)
+        ),
+        example(id=bytes_of(b"b"), frames=bytes_of(b"q"), times=floats_of(5)),
+        example(id=bytes_of(b"c")),
+    ]
+    batch = parse(STRINGS, *records)
+    assert batch["num_frames"].tolist() == [3, 1, 0]
+    assert batch["frames"].tolist() == [[b"\xff\x00", b"", b"xyz"], [b"q", b"", b""], [b""] * 3]
+    assert [STRINGS.serialize(row) for row in STRINGS.rows(batch)][:2] == [
+        tf.train.Example.FromString(r).SerializeToString(deterministic=True) for r in records[:2]
+    ]
+    written = STRINGS.serialize({"id": "é", "frames": ["x", b"y"], "times": [1.0, 2.0]})
+    held = tf.train.Example.FromString(written).features.feature
+    assert list(held["frames"].bytes_list.value) == [b"x", b"y"]
+
+
+def test_lists_of_strings_that_differ_in_number_or_kind_are_bad():
+    good = example(id=bytes_of(b"a"), frames=bytes_of(b"x"), times=floats_of(1))
+    longer = example(id=bytes_of(b"a"), frames=bytes_of(b"x", b"y"), times=floats_of(1))
+    assert_bad(STRINGS, longer, good, "frames has 2 entries but times has 1")
+    wrong = example(id=bytes_of(b"a"), frames=ints_of(1), times=floats_of(1))
+    assert_bad(STRINGS, wrong, good, "feature frames is a int64_list, expected a bytes_list")
+    with pytest.raises(UserError, match="feature frames needs a string, not int"):
+        STRINGS.serialize({"id": "a", "frames": [1], "times": [1.0]})
+    with pytest.raises(ValueError, match="single string only"):
+        Feature("frames", "bytes", keys=("a", "b"), required=False, count="n")
