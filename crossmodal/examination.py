@@ -15,9 +15,6 @@ from crossmodal.errors import UserError
 from crossmodal.schema import Schema
 from crossmodal.tfrecord import FOOTER, HEADER, Damage, salvage
 
-# Records parsed at once; those with frames are hundreds of times as large.
-BLOCK, SEQUENCE_BLOCK = 512, 32
-
 Span = tuple[int, int]  # payload offset and length in the file
 Parser = Callable[[tf.Tensor], object]
 
@@ -70,7 +67,7 @@ def _bad_contents(data: bytes, spans: list[Span], schema: Schema) -> dict[Span, 
     """Why records whose checksums verify cannot be used all the same."""
     parse = _parser(schema)
     reasons: dict[Span, str] = {}
-    size = SEQUENCE_BLOCK if schema.sequence else BLOCK
+    size = schema.block_size
     for start in range(0, len(spans), size):
         block = spans[start : start + size]
         if _refusal(data, block, parse) is None:

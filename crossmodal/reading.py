@@ -16,11 +16,6 @@ from crossmodal.errors import UserError
 from crossmodal.schema import Schema
 from crossmodal.shards import Shard
 
-# Records parsed at once: large enough for the vectorised parser, small enough to
-# spread a shard over the cores.
-BLOCK = 512
-# Those with frames are hundreds of times as large, and as padded blocks larger still.
-SEQUENCE_BLOCK = 32
 # From here on, float32 is rounded to an infinite float16.
 HALF_LIMIT = 65520
 # Files read at the same time; two cores are busy from two files on.
@@ -93,23 +88,41 @@ class Records:
             return int(sizes.reduce(tf.constant(0, tf.int64), lambda a, b: a + b))
 
 
-def block_size(records: Records) -> int:
-    """How many records are parsed at once."""
-    return SEQUENCE_BLOCK if records.schema.sequence else BLOCK
+def membership(records: Records, block: tf.Tensor) -> tf.Tensor:
+    """Which of some serialised records belong to the part read: bool `[block]`."""
+    if not records.holdouts:
+        return tf.ones_like(block, tf.bool)
+    id_only = Schema(tuple(f for f in records.schema.features if f.name == "id"))
+    ids = id_only.parse(block)["id"]
+    return tf.reduce_all([holdout.keep(ids) for holdout in records.holdouts], axis=0)
 
 
 def part_of(records: Records) -> Callable[[tf.Tensor], tf.Tensor] | None:
     """A function that keeps those records of a block which belong to the part read."""
     if not records.holdouts:
         return None
-    id_only = Schema(tuple(f for f in records.schema.features if f.name == "id"))
+    return lambda block: tf.boolean_mask(block, membership(records, block))
 
-    def keep(block: tf.Tensor) -> tf.Tensor:
-        ids = id_only.parse(block)["id"]
-        kept = tf.reduce_all([holdout.keep(ids) for holdout in records.holdouts], axis=0)
-        return tf.boolean_mask(block, kept)
 
-    return keep
+def locate(records: Records) -> tuple[np.ndarray, np.ndarray]:
+    """Where each record lies that belongs to the part read, in file order.
+
+    Args:
+      records: their shards indexed with offsets.
+
+    Returns:
+      The index of its shard and its first byte there: int64 `[n]` each.
+    """
+    counts = [len(shard.offsets) for shard in records.shards]
+    shard = np.repeat(np.arange(len(counts)), counts)
+    offset = np.concatenate([np.array(shard.offsets, np.int64) for shard in records.shards])
+    if records.holdouts:
+        everything = blocks(dataclasses.replace(records, holdouts=()))
+        with explained(records):
+            members = everything.map(lambda block: membership(records, block))
+            kept = np.concatenate(list(members.as_numpy_iterator()))
+        shard, offset = shard[kept], offset[kept]
+    return shard, offset
 
 
 def opener(records: Records) -> Callable[[tf.Tensor], tf.data.Dataset]:
@@ -148,7 +161,7 @@ def blocks(records: Records, parse: bool = False) -> tf.data.Dataset:
     keep, open_shard = part_of(records), opener(records)
 
     def open_blocks(index: tf.Tensor) -> tf.data.Dataset:
-        block = open_shard(index).batch(block_size(records))
+        block = open_shard(index).batch(records.schema.block_size)
         block = block.map(keep) if keep else block
         return block.map(records.schema.parse) if parse else block
 

@@ -31,6 +31,13 @@ class Schema:
         """Whether records are SequenceExamples rather than Examples."""
         return any(feature.per_frame for feature in self.features)
 
+    @property
+    def block_size(self) -> int:
+        """Records to parse at once: enough for the vectorised parser, few enough for memory."""
+        if any(feature.form == "bytes" and feature.variable for feature in self.features):
+            return 8  # such as pictures: megabytes a record
+        return 32 if self.sequence else 512  # frames are hundreds of times a video's features
+
     def serialize(self, values: Mapping[str, object]) -> bytes:
         """Writes one record; the same values always give the same bytes.
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from crossmodal.errors import BadRecordError, UserError
 from crossmodal.examination import examine
 from crossmodal.schema import Schema
-from crossmodal.tfrecord import Damage
+from crossmodal.tfrecord import HEADER, Damage
 
 WORKERS = min(os.cpu_count() or 1, 8)
 HINT = "mend the file, or leave bad records out with --on_bad_record=skip"
@@ -37,6 +37,7 @@ class Shard:
       mtime_ns: its time of change then, in ns.
       checked: digest of the schema by which the contents were checked, "" when only
         framing and checksums were.
+      offsets: the first byte of each usable record, where asked for.
     """
 
     path: str
@@ -45,6 +46,7 @@ class Shard:
     size: int = 0
     mtime_ns: int = 0
     checked: str = ""
+    offsets: tuple[int, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -58,6 +60,7 @@ def index_shards(
     on_bad_record: str = "fail",
     progress: bool = True,
     known: Iterable[Shard] = (),
+    offsets: bool = False,
 ) -> tuple[Shard, ...]:
     """Reads every file once, to count its records and to find what is damaged.
 
@@ -69,6 +72,7 @@ def index_shards(
       progress: whether to show a bar on standard error.
       known: shards of an earlier index; a file of the same size and time of change is
         not read again.
+      offsets: whether to note where each record begins, for reading them singly.
 
     Returns:
       One shard for each file, in order; with "skip" also those without a usable record.
@@ -81,7 +85,12 @@ def index_shards(
         raise UserError(f"--on_bad_record={on_bad_record}: must be fail or skip")
     skip = on_bad_record == "skip"
     digest = _digest(schema) if skip else ""
-    usable = {s.path: s for s in known if (s.checked == digest if skip else s.clean)}
+    usable = {
+        s.path: s
+        for s in known
+        if (s.checked == digest if skip else s.clean)
+        and (not offsets or len(s.offsets) == s.num_records)
+    }
 
     def index(path: str) -> Shard:
         size, mtime_ns = _stat(path)
@@ -91,7 +100,8 @@ def index_shards(
         found = examine(path, schema if skip else None)
         if found.damage and not skip:
             raise _error(path, found.damage[0])
-        return Shard(path, len(found.good), tuple(found.damage), size, mtime_ns, digest)
+        begin = tuple(start - HEADER for start, _ in found.good) if offsets else ()
+        return Shard(path, len(found.good), tuple(found.damage), size, mtime_ns, digest, begin)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         bar = tqdm(total=len(files), desc="checking", unit="file", disable=not progress)
@@ -164,7 +174,13 @@ def from_dict(values: Mapping[str, Any]) -> tuple[Shard, ...]:
     """
     try:
         return tuple(
-            Shard(**{**shard, "damage": tuple(Damage(**d) for d in shard["damage"])})
+            Shard(
+                **{
+                    **shard,
+                    "damage": tuple(Damage(**d) for d in shard["damage"]),
+                    "offsets": tuple(shard.get("offsets", ())),
+                }
+            )
             for shard in values["shards"]
         )
     except (KeyError, TypeError) as error:

@@ -1,18 +1,21 @@
 """The order of training: a function of (seed, epoch, index), from files and from memory."""
 
 import itertools
+import pathlib
 import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
-from tiny_shards import labels_of, numbers_of, open_shards, write_damaged, write_shards
+from tiny_shards import SCHEMA, labels_of, numbers_of, open_shards, write_damaged, write_shards
 
-from crossmodal import pipeline, reading, shards, tfrecord
+from crossmodal import reading, shards, tfrecord
 from crossmodal.errors import ConfigurationError, UserError
+from crossmodal.order import permuted
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
 from crossmodal.reading import Holdout, Records
+from crossmodal.schema import Schema
 from yt8m_embed import records as kinds
 
 SIZES = (20, 1, 33, 5, 8, 13, 2)
@@ -23,7 +26,7 @@ UNLIKELY = 1e-6  # the chance that a sound shuffle fails one of these tests
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(reading, "BLOCK", 8)
+    monkeypatch.setattr(Schema, "block_size", 8)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +48,14 @@ def prepare(records: Records, batch_size: int = BATCH, **config) -> TrainingBatc
     return open_training(records, PipelineConfig(batch_size, **{"shuffle_window": 20, **config}))
 
 
+def whole(example, seed):
+    """The features of a record that have a fixed size."""
+    return {name: example[name][None] for name in ("id", "x")}
+
+
 def order(batches: TrainingBatches, steps: int, start: int = 0) -> list[list[int]]:
-    return [numbers_of(b["id"]) for b in batches.dataset(start).take(steps).as_numpy_iterator()]
+    dataset = batches.dataset(start, draw=whole)
+    return [numbers_of(b["id"]) for b in dataset.take(steps).as_numpy_iterator()]
 
 
 def join(drawn: list[list[int]]) -> list[int]:
@@ -236,7 +245,7 @@ def test_every_position_is_as_likely_for_every_record(tmp_path, cache, number):
 @pytest.mark.parametrize("number", [60_000, 1_000_000])
 def test_large_sets_leave_no_pattern_in_the_distances_of_neighbours(number):
     length = 60_000
-    drawn = pipeline.permuted(tf.range(length, dtype=tf.int64), 0, 0, number).numpy()
+    drawn = permuted(tf.range(length, dtype=tf.int64), 0, 0, number).numpy()
     seen = np.bincount(np.diff(drawn) % 64, minlength=64)
     statistic = ((seen - (length - 1) / 64) ** 2 / ((length - 1) / 64)).sum()
     assert statistic < stats.chi2.ppf(1 - UNLIKELY, 63)
@@ -247,7 +256,7 @@ def test_large_sets_leave_no_pattern_in_the_distances_of_neighbours(number):
 
 def test_seeds_shuffle_as_evenly_as_epochs():
     number = 500
-    draws = [pipeline.permuted(tf.range(10, dtype=tf.int64), s, 0, 10) for s in range(number)]
+    draws = [permuted(tf.range(10, dtype=tf.int64), s, 0, 10) for s in range(number)]
     seen = np.zeros((10, 10))
     np.add.at(seen, (np.arange(10), np.array(draws)), 1)
     statistic = ((seen - number / 10) ** 2 / (number / 10)).sum()
@@ -256,10 +265,10 @@ def test_seeds_shuffle_as_evenly_as_epochs():
 
 @pytest.mark.parametrize("number", [1, 2, 3, 17, 1000])
 def test_a_permutation_reaches_each_position_once(number):
-    drawn = pipeline.permuted(tf.range(number, dtype=tf.int64), 1, 2, number)
+    drawn = permuted(tf.range(number, dtype=tf.int64), 1, 2, number)
     assert sorted(drawn.numpy()) == list(range(number))
     # Piece by piece as all at once.
-    assert pipeline.permuted(tf.constant([number - 1], tf.int64), 1, 2, number)[0] == drawn[-1]
+    assert permuted(tf.constant([number - 1], tf.int64), 1, 2, number)[0] == drawn[-1]
 
 
 # --- workers
@@ -376,3 +385,94 @@ def test_compact_records_come_back_to_the_bit(tmp_path, cache):
                 assert batch[name].dtype == np.float32
                 assert np.array_equal(batch[name][i], values[number][name].astype(np.float32))
     assert sorted(seen) == list(range(12))
+
+
+def singly(records: Records, batch_size: int = BATCH, **config) -> TrainingBatches:
+    return open_training(records, PipelineConfig(batch_size, random_access=True, **config))
+
+
+def located(folder, sizes=SIZES, holdouts=()) -> Records:
+    """The shards of `tiny`, damaged in the middle of the largest, indexed with offsets."""
+    paths = write_shards(folder, sizes)
+    data = bytearray(pathlib.Path(paths[2]).read_bytes())
+    data[len(data) // 2] ^= 1
+    pathlib.Path(paths[2]).write_bytes(data)
+    found = shards.index_shards(paths, SCHEMA, "skip", progress=False, offsets=True)
+    return Records(found, SCHEMA, holdouts)
+
+
+def test_records_read_singly_come_once_an_epoch_and_in_another_order_each(tmp_path):
+    records = located(tmp_path)
+    every = {n for block in reading.parsed_blocks(records) for n in numbers_of(block["id"])}
+    assert len(every) == sum(SIZES) - 1
+    first, second = epochs(singly(records), 2)
+    for drawn in (first, second):
+        assert len(drawn) == len(set(drawn)) == len(every) // BATCH * BATCH
+        assert set(drawn) <= every
+    assert first != second and first != sorted(first)
+    assert epochs(singly(records, seed=1), 1)[0] != first
+    assert first == epochs(singly(records), 1)[0]
+
+
+def test_records_read_singly_hold_what_a_pass_in_file_order_reads(tmp_path):
+    records = located(tmp_path)
+    ordered = {
+        row["id"]: row for b in reading.parsed_blocks(records) for row in records.schema.rows(b)
+    }
+    batches = singly(records)
+    for batch in batches.dataset(draw=whole).take(batches.steps_per_epoch).as_numpy_iterator():
+        for name, x in zip(batch["id"], batch["x"], strict=True):
+            np.testing.assert_array_equal(x, ordered[name]["x"])
+
+
+def test_a_part_read_singly_is_that_part(tmp_path):
+    holdout = Holdout(40, held_out=True)
+    records = located(tmp_path, holdouts=(holdout,))
+    drawn = epochs(singly(records, batch_size=1), 1)[0]
+    assert sorted(drawn) == sorted(
+        n for b in reading.parsed_blocks(records) for n in numbers_of(b["id"])
+    )
+    assert 0 < len(drawn) < sum(SIZES) - 1
+
+
+def several(example, seed):
+    """Three examples of a record, each with random bits of its own."""
+    bits = tf.random.stateless_uniform([3], seed, minval=None, maxval=None, dtype=tf.int64)
+    return {"id": tf.repeat(example["id"], 3), "bits": bits}
+
+
+def test_several_examples_of_a_record_go_to_consecutive_batches(tmp_path):
+    batches = singly(located(tmp_path), draws_per_read=3)
+    drawn = list(batches.dataset(draw=several).take(9).as_numpy_iterator())
+    ids = [b["id"].tolist() for b in drawn]
+    assert ids[0] == ids[1] == ids[2] != ids[3] == ids[4] == ids[5] != ids[6]
+    assert len({int(bit) for b in drawn for bit in b["bits"]}) == 9 * BATCH
+    # One reading of the records after the other, not the same ones at each step.
+    assert not set(ids[0]) & set(ids[3])
+
+
+@pytest.mark.parametrize("start", [1, 2, 3, 7, 40])
+def test_a_run_over_single_records_takes_up_its_position(tmp_path, start):
+    batches = singly(located(tmp_path), draws_per_read=3)
+
+    def sample(batch, seed):
+        return {**batch, "seed": tf.repeat(seed[None], BATCH, axis=0)}
+
+    def taken(first, number):
+        dataset = batches.dataset(first, sample=sample, draw=several)
+        return list(dataset.take(number).as_numpy_iterator())
+
+    assert_equal(taken(0, start + 4)[start:], taken(start, 4))
+
+
+def test_two_workers_read_singly_what_is_theirs_and_draw_differently(tmp_path):
+    records = located(tmp_path, sizes=(20, 20, 21, 20))
+    config = PipelineConfig(8, random_access=True, draws_per_read=3)
+    parts = [open_training(records, config, worker, 2) for worker in range(2)]
+    assert parts[0].steps_per_epoch == parts[1].steps_per_epoch == 10
+    first, second = (
+        list(part.dataset(draw=several).take(30).as_numpy_iterator()) for part in parts
+    )
+    assert not {i for b in first for i in b["id"]} & {i for b in second for i in b["id"]}
+    bits = {int(bit) for b in (*first, *second) for bit in b["bits"]}
+    assert len(bits) == 2 * 30 * 4

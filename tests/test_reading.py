@@ -6,9 +6,10 @@ import tensorflow as tf
 from scipy import stats
 from tiny_shards import labels_of, numbers_of, open_shards, write_damaged, write_shards
 
-from crossmodal import reading, shards
+from crossmodal import shards
 from crossmodal.errors import UserError
 from crossmodal.reading import Holdout, Records, blocks, load_arrays
+from crossmodal.schema import Feature, Schema
 from yt8m_embed import records as kinds
 
 SIZES = (20, 1, 33, 5, 8, 13, 2)
@@ -17,8 +18,7 @@ UNLIKELY = 1e-6  # the chance that a sound split or order fails one of these tes
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(reading, "BLOCK", 8)
-    monkeypatch.setattr(reading, "SEQUENCE_BLOCK", 5)
+    monkeypatch.setattr(Schema, "block_size", 8)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,9 @@ def test_workers_share_the_shards(tiny):
 def test_arrays_hold_what_was_written(tiny):
     arrays = load_arrays(tiny)
     assert {name: a.dtype for name, a in arrays.items()} == {
-        "id": object, "labels": np.int64, "x": np.float16
+        "id": object,
+        "labels": np.int64,
+        "x": np.float16,
     }
     for n in range(sum(SIZES)):
         assert arrays["id"][n] == b"v%05d" % n
@@ -197,8 +199,11 @@ def test_frames_are_padded_with_zeros(frames):
             assert not arrays[name][i, len(rows) :].any()
 
 
-def test_frames_are_parsed_in_smaller_blocks(frames):
-    assert [len(b["rgb"]) for b in blocks(frames, parse=True)] == [5, 5, 5, 5, 4]
+def test_frames_are_parsed_in_smaller_blocks(frames, monkeypatch):
+    monkeypatch.undo()
+    pictures = Schema((Feature("pictures", "bytes", required=False, count="num_pictures"),))
+    assert pictures.block_size < frames.schema.block_size < kinds.video_level(10).block_size
+    assert [len(b["rgb"]) for b in blocks(frames, parse=True)] == [24]
 
 
 def test_values_too_large_for_memory_are_not_made_infinite(tmp_path):
