@@ -51,6 +51,7 @@ def scene(audio_encoding: str = "flac") -> Schema:
       object_labels: [batch, num_objects] classes of all objects in the picture.
       object_left, object_top, object_right, object_bottom: [batch, num_objects] their boxes
         as fractions of the picture's width and height.
+      background: which background it is; required, so that a scene is told from a clip.
       event_labels: [batch, num_events] classes of the sounds.
       event_objects: [batch, num_events] which object sounds; -1 for none in the picture.
       event_start_seconds, event_end_seconds: [batch, num_events].
@@ -62,6 +63,7 @@ def scene(audio_encoding: str = "flac") -> Schema:
     return Schema(
         (
             *_clip_features(audio_encoding),
+            Feature("background", "bytes"),
             _strings("object_labels", "num_objects"),
             *(_numbers(f"object_{side}", "floats", "num_objects") for side in sides),
             _strings("event_labels", "num_events"),

@@ -14,9 +14,10 @@ from absl import flags
 
 from crossmodal import files, npz
 from crossmodal.errors import ConfigurationError
+from crossmodal.opening import report_damage
 from launch import commands
 from yt8m_embed import embedding
-from yt8m_embed.reading import open_records, report_damage
+from yt8m_embed.reading import open_records
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "Work folder of a training run; its best checkpoint is taken.")

@@ -20,12 +20,13 @@ from absl import flags
 
 from crossmodal import configuration, files, galleries, reports
 from crossmodal.errors import ConfigurationError, UserError
+from crossmodal.opening import report_damage
 from crossmodal.reading import Holdout, Records
 from launch import commands
 from yt8m_embed import embedding, evaluation, norm_leak, topic_model
 from yt8m_embed.evaluation import Protocol
 from yt8m_embed.moments import normalized_blocks, stack
-from yt8m_embed.reading import open_records, report_damage
+from yt8m_embed.reading import open_records
 from yt8m_embed.records import read_vocabulary
 from yt8m_embed.training import find_workdir_data
 

@@ -10,13 +10,14 @@ import tensorflow as tf
 
 from crossmodal import cca, configuration, galleries, shards, training
 from crossmodal.errors import ConfigurationError, UserError
+from crossmodal.opening import report_damage
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
 from crossmodal.reading import Holdout, Records, blocks, explained
 from crossmodal.steps import Losses
 from yt8m_embed import embedding, losses, model, negatives
 from yt8m_embed.configuration import EmbeddingConfig, ModelConfig, OptimizerConfig
 from yt8m_embed.moments import gather_moments
-from yt8m_embed.reading import feature_level, open_records, report_damage
+from yt8m_embed.reading import feature_level, open_records
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,47 @@
+"""Opening clip records, with or without the truth of scenes, in either audio encoding."""
+
+from avc import records
+from crossmodal import files, opening
+from crossmodal.errors import UserError
+from crossmodal.reading import Records
+
+# Scenes first: a scene has all that a clip has.
+KINDS = {
+    (name, encoding): schema(encoding)
+    for name, schema in (("scene", records.scene), ("clip", records.clip))
+    for encoding in records.AUDIO_ENCODINGS
+}
+
+
+def open_clips(
+    patterns: str,
+    flag: str,
+    on_bad_record: str = "fail",
+    progress: bool = True,
+    index_path: str = "",
+) -> tuple[str, str, Records]:
+    """Finds, checks and counts the clips that patterns name; they can be read singly.
+
+    Args:
+      patterns: glob patterns, separated by commas.
+      flag: the flag that named the patterns, for errors.
+      on_bad_record: `fail` or `skip`.
+      progress: whether to show a bar.
+      index_path: file that keeps what was found; see crossmodal.opening.
+
+    Returns:
+      `clip` or `scene`, the encoding of the sound (`flac` or `pcm16`), and the records.
+
+    Raises:
+      UserError: no file matches, the records hold no clips, or a file or record is bad.
+    """
+    paths = files.expand_patterns(patterns, flag)
+    kind = opening.find_kind(paths, KINDS)
+    # Where no record can be read at all, the check of all records says why.
+    schema = KINDS[kind or ("clip", "flac")]
+    opened = opening.open_records(
+        patterns, schema, flag, on_bad_record, progress, index_path, offsets=True
+    )
+    if kind is None:
+        raise UserError(f"--{flag}={patterns}: holds no clips; make some with launch.convert_clips")
+    return *kind, opened
