@@ -1,19 +1,21 @@
-"""What a conversion shows: a bar, a report, and nothing of what Beam's workers say."""
+"""What a conversion shows: a bar, and nothing of what Beam's workers say."""
 
-import collections
 import contextlib
 import dataclasses
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+import tensorflow as tf
 import tqdm
 
-from yt8m_embed import sharded_output
-from yt8m_embed.shard_conversion import Skipped
-from yt8m_embed.sharded_output import Plan
+from crossmodal import files
+from crossmodal.errors import UserError
+from crossmodal.shard_plan import Plan
+
+PROGRESS = ".progress"
 
 
 @dataclasses.dataclass
@@ -50,16 +52,37 @@ def stderr_to_file() -> Iterator[Log]:
             os.remove(path)
 
 
+def tell_progress(plan: Plan, index: int, done: int) -> None:
+    """Lets the bar know how many inputs of an unfinished shard are done."""
+    files.write_text(plan.staged(index) + PROGRESS, str(done))
+
+
+def inputs_done(plan: Plan, shards: Sequence[int]) -> int:
+    """How many inputs of these shards are done."""
+    there = set(tf.io.gfile.listdir(plan.staging)) if tf.io.gfile.isdir(plan.staging) else set()
+    done = 0
+    for index in shards:
+        name = plan.names[index]
+        if name + ".json" in there:
+            done += len(plan.sources[index])
+        elif name + PROGRESS in there:
+            # The shard may be finished, and the file removed, between the two.
+            with contextlib.suppress(UserError, ValueError):
+                done += int(files.read_text(plan.staged(index) + PROGRESS))
+    return done
+
+
 @contextlib.contextmanager
-def progress_bar(plan: Plan, terminal: TextIO) -> Iterator[None]:
-    """Shows how many shards are finished; Beam has no bar of its own."""
+def progress_bar(plan: Plan, shards: Sequence[int], terminal: TextIO) -> Iterator[None]:
+    """Shows how many inputs of the shards being made are done; Beam has no bar of its own."""
     done = threading.Event()
-    bar = tqdm.tqdm(total=len(plan.sources), unit="shard", file=terminal, dynamic_ncols=True)
+    total = sum(len(plan.sources[index]) for index in shards)
+    bar = tqdm.tqdm(total=total, unit="file", file=terminal, dynamic_ncols=True)
 
     def watch() -> None:
         while True:
             last = done.wait(0.5)
-            finished = sharded_output.number_noted(plan)
+            finished = inputs_done(plan, shards)
             if finished > bar.n:
                 bar.update(finished - bar.n)
             if last:
@@ -73,23 +96,3 @@ def progress_bar(plan: Plan, terminal: TextIO) -> Iterator[None]:
         done.set()
         thread.join()
         bar.close()
-
-
-def report(path: str, manifest: dict, converted: bool) -> str:
-    """What a conversion did, as text: counts, then one line per record left out."""
-    shards = manifest["shards"]
-    sources = [source for shard in shards for source in shard["sources"]]
-    left_out = [Skipped(**record) for shard in shards for record in shard["skipped"]]
-    state = "" if converted else "already there, nothing to do: "
-    lines = [
-        f"{state}{sum(bool(s['records']) for s in shards)} shards of {path}",
-        f"files read       {len(sources):>15,}",
-        f"bytes read       {sum(source['bytes'] for source in sources):>15,}",
-        f"records read     {manifest['records'] + len(left_out):>15,}",
-        f"records written  {manifest['records']:>15,}",
-        f"bytes written    {manifest['bytes']:>15,}",
-        f"records skipped  {len(left_out):>15,}",
-    ]
-    kinds = collections.Counter(record.kind for record in left_out)
-    lines += [f"  {count:>6,} x {kind}" for kind, count in kinds.most_common()]
-    return "\n".join(lines + [str(record) for record in left_out])

@@ -7,145 +7,16 @@ fits are kept, whatever else it left is removed. Nothing in the files depends on
 time, on the number of processes or on how often a run was broken off.
 """
 
-import dataclasses
-import fnmatch
-import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from crossmodal import files
 from crossmodal.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """Which inputs go into which shard.
-
-    Attributes:
-      prefix: the manifest is `PREFIX.json`.
-      settings: what else decides the contents, as JSON values.
-      names: file names of the shards, `STEM-00000-of-00004.tfrecord` and so on.
-      sources: of each shard, of each of its inputs, JSON values that tell one from another.
-      stems: files of these names belong to the set, whatever their numbers.
-    """
-
-    prefix: str
-    settings: dict
-    names: tuple[str, ...]
-    sources: tuple[tuple[dict, ...], ...]
-    stems: tuple[str, ...]
-
-    @property
-    def manifest(self) -> str:
-        """The file that says that the set is complete, and what it is."""
-        return f"{self.prefix}.json"
-
-    @property
-    def staging(self) -> str:
-        """The hidden folder in which the shards wait until all are there."""
-        folder, name = os.path.split(self.prefix)
-        return os.path.join(folder, f".{name}.converting")
-
-    @property
-    def failure(self) -> str:
-        """The file that tells all processes to stop."""
-        return os.path.join(self.staging, "failure.json")
-
-    @property
-    def saved(self) -> str:
-        """The file in which the processes find the plan."""
-        return os.path.join(self.staging, "plan.json")
-
-    def staged(self, index: int) -> str:
-        """Where a shard is written."""
-        return os.path.join(self.staging, self.names[index])
-
-    def final(self, index: int) -> str:
-        """Where a shard is in the end."""
-        return os.path.join(os.path.dirname(self.prefix), self.names[index])
-
-    def note(self, index: int) -> str:
-        """The file that says that a shard is complete, and what it is."""
-        return self.staged(index) + ".json"
-
-
-def make_plan(
-    output: str, settings: dict, inputs: Sequence[str], patterns: str, num_shards: int
-) -> Plan:
-    """Assigns input files to shards: consecutive files, as even as can be.
-
-    Args:
-      output: the prefix, or a folder if it ends in "/" or is one (then the prefix is
-        `records` inside it).
-      settings: see Plan.
-      inputs: the files, sorted.
-      patterns: the patterns that named them, separated by commas.
-      num_shards: 0 for as many as inputs.
-
-    Raises:
-      UserError: there are fewer inputs than shards, the patterns name the output too,
-        or a file cannot be read.
-    """
-    if not output:
-        raise UserError("--output is empty: name the prefix of the shards, or a folder")
-    if output.endswith("/") or tf.io.gfile.isdir(output):
-        output = os.path.join(output, "records")
-    count = num_shards or len(inputs)
-    if not 0 < count <= len(inputs):
-        raise UserError(
-            f"--num_shards={num_shards} does not fit {len(inputs)} input files: a shard holds"
-            " whole files, so 0 (one each) to that many are possible"
-        )
-    sources = [describe(path) for path in inputs]
-    bounds = [i * len(inputs) // count for i in range(count + 1)]
-    prefix = absolute(output)
-    stem = os.path.basename(prefix)
-    plan = Plan(
-        prefix,
-        settings,
-        tuple(shard_name(stem, i, count) for i in range(count)),
-        tuple(tuple(sources[a:b]) for a, b in itertools.pairwise(bounds)),
-        (stem,),
-    )
-    for pattern in patterns.split(","):
-        if _matches(absolute(pattern), plan.final(0)):
-            raise UserError(
-                f"--input_pattern={pattern} names files of --output={output} too:"
-                " choose another folder or prefix"
-            )
-    return plan
-
-
-def shard_name(stem: str, index: int, count: int) -> str:
-    """The file name of a shard."""
-    return f"{stem}-{index:05}-of-{count:05}.tfrecord"
-
-
-def save(plan: Plan) -> None:
-    """Writes the plan where the processes find it; makes the staging folder.
-
-    Raises:
-      UserError: the folder cannot be written.
-    """
-    try:
-        tf.io.gfile.makedirs(plan.staging)
-        if tf.io.gfile.exists(plan.failure):
-            tf.io.gfile.remove(plan.failure)
-    except tf.errors.OpError as error:
-        raise UserError(f"{plan.staging}: cannot be written ({error.message})") from error
-    _write_json(plan.saved, dataclasses.asdict(plan))
-
-
-def load(path: str) -> Plan:
-    """Reads the plan that `save` wrote."""
-    values = json.loads(files.read_text(path))
-    sources = tuple(tuple(shard) for shard in values["sources"])
-    lists = {"names": tuple(values["names"]), "stems": tuple(values["stems"]), "sources": sources}
-    return Plan(**{**values, **lists})
+from crossmodal.shard_plan import Plan, write_json
 
 
 def pending(plan: Plan, is_usable: Callable[[dict], bool] = lambda note: True) -> list[int]:
@@ -192,7 +63,7 @@ def note_shard(plan: Plan, index: int, records: int, details: dict) -> dict:
         "sources": list(plan.sources[index]),
         **details,
     }
-    _write_json(plan.note(index), {"settings": plan.settings, "shard": entry})
+    write_json(plan.note(index), {"settings": plan.settings, "shard": entry})
     return entry
 
 
@@ -226,7 +97,7 @@ def finish(plan: Plan, description: dict) -> dict:
     for index, entry in enumerate(entries):
         if entry["records"] and tf.io.gfile.exists(plan.staged(index)):
             tf.io.gfile.rename(plan.staged(index), plan.final(index), overwrite=True)
-    _write_json(plan.manifest, manifest)
+    write_json(plan.manifest, manifest)
     discard(plan)
     return read_manifest(plan)
 
@@ -248,6 +119,15 @@ def read_manifest(plan: Plan) -> dict | None:
         raise UserError(
             f"{plan.manifest}: is not a manifest of shards; choose another --output"
         ) from error
+
+
+def take_failure(plan: Plan) -> str:
+    """Why a process gave up, or ""; the next call knows of nothing."""
+    if not tf.io.gfile.exists(plan.failure):
+        return ""
+    reason = files.read_text(plan.failure)
+    tf.io.gfile.remove(plan.failure)
+    return reason
 
 
 def number_noted(plan: Plan) -> int:
@@ -302,36 +182,5 @@ def _holds(path: str, entry: dict) -> bool:
     return tf.io.gfile.exists(path) and tf.io.gfile.stat(path).length == entry["bytes"]
 
 
-def describe(path: str) -> dict:
-    """A file as it is now: `path`, `bytes` and `modified` (ns).
-
-    Raises:
-      UserError: there is no such file.
-    """
-    try:
-        status = tf.io.gfile.stat(path)
-    except tf.errors.OpError as error:
-        raise UserError(f"{path}: {error.message}") from error
-    return {"path": absolute(path), "bytes": status.length, "modified": status.mtime_nsec}
-
-
-def absolute(path: str) -> str:
-    """An absolute path; one of another file system stays as it is."""
-    return path if "://" in path else os.path.abspath(path)
-
-
-def _matches(pattern: str, path: str) -> bool:
-    """Whether a glob pattern, whose wildcards stop at a slash, names a path."""
-    parts, names = pattern.split("/"), path.split("/")
-    return len(parts) == len(names) and all(map(fnmatch.fnmatchcase, names, parts))
-
-
 def _list(folder: str) -> list[str]:
     return tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
-
-
-def _write_json(path: str, value: dict) -> None:
-    try:
-        files.write_text(path, json.dumps(value, indent=1) + "\n")
-    except tf.errors.OpError as error:
-        raise UserError(f"{path}: cannot be written ({error.message})") from error

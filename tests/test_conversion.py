@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from crossmodal import beam_conversion
 from crossmodal.errors import BadRecordError, UserError
-from yt8m_embed import conversion, shard_conversion, sharded_output
+from yt8m_embed import shard_conversion, shard_planning
 from yt8m_embed.conversion import Conversion, Execution, convert
 from yt8m_embed.shard_conversion import JOBS
 
@@ -262,7 +263,7 @@ def test_a_set_is_made_once_taken_up_where_it_broke_off_and_guarded(tmp_path, mo
     monkeypatch.undo()
     assert not (folder / "t.json").exists() and len(list(folder.glob("t-*"))) == 1
     with monkeypatch.context() as patch:  # what is finished is not made again
-        patch.setattr(conversion, "_run", lambda *_: pytest.fail("ran"))
+        patch.setattr(beam_conversion, "_run", lambda *_: pytest.fail("ran"))
         assert convert(job, ONE_PROCESS) == made
     assert contents(folder) == first
 
@@ -420,6 +421,6 @@ def test_shards_hold_consecutive_files_and_need_no_more_than_there_are(tmp_path)
     for name in names:
         name.write_bytes(b"x")
     inputs = [str(name) for name in names]
-    plan = sharded_output.make_plan(str(tmp_path / "o" / "p"), {}, inputs, "/elsewhere/*", 3)
+    plan = shard_planning.make_plan(str(tmp_path / "o" / "p"), {}, inputs, "/elsewhere/*", 3)
     groups = [[source["path"] for source in shard] for shard in plan.sources]
     assert list(itertools.chain(*groups)) == inputs and sorted(map(len, groups)) == [2, 2, 3]
