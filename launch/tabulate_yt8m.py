@@ -1,66 +1,54 @@
-r"""Puts several evaluation reports into one table.
+r"""Puts the results of several runs into one Markdown table.
 
-Reports of the same recipe (other seeds) become one row: the mean of their means, with
-the standard deviation over the reports. Chance, the paper's numbers and the baseline are
-taken from the first report that has them.
+Tables:
+  tall   a row a gallery size and system, with the deviation over galleries or seeds
+  wide   a row a system, R@1 and R@10 in every column
+  gain   differences to the baseline, with paired intervals, at the largest gallery size
+  curve  recall on the held-out videos while training, of the folders in --workdirs
+
+Reports of the same recipe (other seeds) become one row, unless --by=file. Chance, the
+paper's numbers and the baseline are taken from the first report that has them.
 
 Example (about 5 seconds):
 
-  python -m launch.tabulate_yt8m --reports='runs/*/evaluation.json'
+  python -m launch.tabulate_yt8m --reports='runs/*/evaluation.json' --table=wide
 """
 
 import os
 
-import numpy as np
 from absl import flags
 
-from crossmodal import configuration, files, reports
+from crossmodal import files, reports
 from crossmodal.errors import ConfigurationError
 from launch import commands
+from yt8m_embed import tables
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("reports", None, "Reports of evaluate_yt8m: glob patterns, by commas.")
+flags.DEFINE_string("reports", "", "Reports of evaluate_yt8m: glob patterns, by commas.")
+flags.DEFINE_list("workdirs", [], "Work folders of train_yt8m, for --table=curve.")
+flags.DEFINE_enum("table", "tall", ["tall", "wide", "gain", "curve"], "What to print.")
+flags.DEFINE_enum("by", "recipe", ["recipe", "file"], "What makes a row of tall and wide.")
 flags.DEFINE_string("output", "", "Markdown file to write the table to as well.")
-flags.mark_flag_as_required("reports")
-
-METRICS = ("recall@1", "recall@5", "recall@10", "median_rank")
 
 
-def across(results: list[reports.Result]) -> reports.Result:
-    """Mean and standard deviation over reports of their means."""
-    merged = {}
-    for key in results[0]:
-        means = [result[key]["mean"] for result in results if key in result]
-        std = float(np.std(means, ddof=1)) if len(means) > 1 else 0.0
-        merged[key] = {"mean": float(np.mean(means)), "std": std, "galleries": len(means)}
-    return merged
+def make_table() -> str:
+    """The table that the flags ask for."""
+    if FLAGS.table == "curve":
+        if not FLAGS.workdirs:
+            raise ConfigurationError("--workdirs is empty: --table=curve reads work folders")
+        return tables.curves(FLAGS.workdirs)
+    loaded = tables.load_reports(files.expand_patterns(FLAGS.reports, "reports"))
+    if FLAGS.table == "gain":
+        return tables.gains(loaded, ("recall@1", "recall@10"))
+    rows = tables.systems(loaded, by_file=FLAGS.by == "file")
+    if FLAGS.table == "wide":
+        return tables.wide(rows, ("recall@1", "recall@10"))
+    return reports.retrieval_table(rows, tables.METRICS)
 
 
 def main() -> None:
-    """Reads the reports and prints their table."""
-    systems: dict[str, reports.Result] = {}
-    recipes: dict[str, list[reports.Result]] = {}
-    protocols = {}
-    for path in files.expand_patterns(FLAGS.reports, "reports"):
-        report = configuration.load(path)
-        if "systems" not in report or "embedding" not in report:
-            raise ConfigurationError(f"{path}: not a report of evaluate_yt8m")
-        recipe = report["embedding"]["recipe"]
-        protocols[path] = (report["protocol"], report["eval_pattern"], report["videos"])
-        for name, result in report["systems"].items():
-            if name == recipe:
-                recipes.setdefault(recipe, []).append(result)
-            else:
-                systems.setdefault(name, result)
-    first = next(iter(protocols))
-    for path, protocol in protocols.items():
-        if protocol != protocols[first]:
-            raise ConfigurationError(f"{path} and {first} were not measured in the same way")
-    for recipe, results in recipes.items():
-        count = f" ({len(results)} runs)" if len(results) > 1 else ""
-        systems[f"{recipe}{count}"] = across(results)
-    order = ["chance", *(name for name in systems if name != "chance")]
-    table = reports.retrieval_table({name: systems[name] for name in order}, METRICS)
+    """Reads the results and prints their table."""
+    table = make_table()
     print(table)
     if FLAGS.output:
         files.write_text(os.path.expanduser(FLAGS.output), table + "\n")
