@@ -1,0 +1,145 @@
+"""The log-spectrogram of a second of sound, as a layer of the model.
+
+Objects that Sound, section 3.3: 1 second at 48 kHz, a window of 0.01 s, half-window
+overlap, "treated as a 257 x 200 greyscale image". That is a window of 480 samples, a hop
+of 240, an FFT of 512 and as much silence after the last sample as the last windows lack.
+The papers give no window function, nor magnitude or power, nor what is added before the
+logarithm, nor a normalisation: these are fields of the configuration.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from crossmodal.configuration import check_choice, check_range
+from crossmodal.errors import ConfigurationError
+
+# The share of the cosine in the window.
+WINDOWS = {"hann": 0.5, "hamming": 0.46}
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectrogramConfig:
+    """How a waveform becomes a log-spectrogram.
+
+    Nothing is scaled to a clip's own maximum: that would take the loudness away.
+
+    Attributes:
+      sample_rate_hz: of the waveform.
+      window_seconds: a whole number of samples.
+      hop_seconds: from one window to the next, a whole number of samples.
+      fft_length: at least the window's samples, which are padded with zeros to it.
+      window: `hann` or `hamming`, periodic.
+      spectrum: `magnitude` or `power` (its square). It is not divided by the window's
+        sum: a full-scale tone reaches a magnitude of a quarter of the window's samples.
+      epsilon: added before the natural logarithm. The default lies some 20 dB above the
+        magnitude of 16-bit sound's rounding noise and 100 dB below a full-scale tone.
+      mean: subtracted from the logarithm. The default and that of `deviation` are about
+        those of everyday recordings (ESC-10 and a few videos: -4.5 and 2.6, -5.2 and 2.1).
+      deviation: what the difference is divided by; another base is another deviation.
+    """
+
+    sample_rate_hz: int = 48_000
+    window_seconds: float = 0.01
+    hop_seconds: float = 0.005
+    fft_length: int = 512
+    window: str = "hann"
+    spectrum: str = "magnitude"
+    epsilon: float = 1e-3
+    mean: float = -4.8
+    deviation: float = 2.4
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for what no spectrogram can be."""
+        check_range("sample_rate_hz", self.sample_rate_hz, 1, 1_000_000)
+        check_choice("window", self.window, tuple(WINDOWS))
+        check_choice("spectrum", self.spectrum, ("magnitude", "power"))
+        check_range("epsilon", self.epsilon, 1e-12, 1e3)
+        check_range("mean", self.mean, -1e6, 1e6)
+        check_range("deviation", self.deviation, 1e-6, 1e6)
+        for name in ("window_seconds", "hop_seconds"):
+            check_range(name, getattr(self, name), 1 / self.sample_rate_hz, 3600)
+            samples = getattr(self, name) * self.sample_rate_hz
+            if abs(samples - round(samples)) > 1e-6 * samples:
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)}: at {self.sample_rate_hz} Hz that is "
+                    f"{samples:.6g} samples and must be a whole number"
+                )
+        check_range("fft_length", self.fft_length, self.window_samples, 1_000_000)
+
+    @property
+    def window_samples(self) -> int:
+        """Length of the window."""
+        return round(self.window_seconds * self.sample_rate_hz)
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples from one window to the next."""
+        return round(self.hop_seconds * self.sample_rate_hz)
+
+    @property
+    def num_frequencies(self) -> int:
+        """Rows of the picture: bin k is the frequency k * sample_rate_hz / fft_length."""
+        return self.fft_length // 2 + 1
+
+    def num_frames(self, num_samples: int) -> int:
+        """Columns of the picture: a window begins at every hop that is still in the sound."""
+        return -(-num_samples // self.hop_samples)
+
+    def window_values(self) -> np.ndarray:
+        """The window, float64 `[window_samples]`."""
+        phase = 2 * np.pi * np.arange(self.window_samples) / self.window_samples
+        share = WINDOWS[self.window]
+        return 1 - share - share * np.cos(phase)
+
+
+@keras.saving.register_keras_serializable("avc")
+class LogSpectrogram(layers.Layer):
+    """Waveforms to log-spectrograms: `[batch, samples]` to `[batch, frequency, time, 1]`.
+
+    With the default configuration `[batch, 48000]` to `[batch, 257, 200, 1]`: low
+    frequencies come first, window k begins at sample 240 k. Waveforms are floats in
+    [-1, 1]. Computes in float32, whatever the model's type is, and has no weights.
+    """
+
+    def __init__(self, config: SpectrogramConfig | None = None, **kwargs):
+        """`config`: the default one where None."""
+        # A half would round the waveform to 11 bits before the layer saw it.
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.config = config or SpectrogramConfig()
+
+    def build(self, input_shape):
+        """Makes nothing: the window is a constant."""
+
+    def call(self, waveform):
+        """Transforms `[batch, samples]`."""
+        c = self.config
+        waveform = ops.cast(waveform, "float32")
+        # Frames as long as the FFT and a window padded with zeros: to cut frames of the
+        # window's length and to pad them costs a pass over the data more. With this much
+        # silence after the sound as many frames come out as `num_frames` says.
+        padded = ops.pad(waveform, ((0, 0), (0, c.fft_length - 1)))
+        frames = ops.extract_sequences(padded, c.fft_length, c.hop_samples)
+        window = np.pad(c.window_values(), (0, c.fft_length - c.window_samples))
+        real, imaginary = ops.rfft(frames * window.astype("float32"), c.fft_length)
+        power = ops.transpose(ops.square(real) + ops.square(imaginary), (0, 2, 1))
+        spectrum = ops.sqrt(power) if c.spectrum == "magnitude" else power
+        picture = ops.log(spectrum + c.epsilon)
+        return ops.expand_dims((picture - c.mean) * (1 / c.deviation), -1)
+
+    def compute_output_shape(self, input_shape):
+        """`[batch, frequency, time, 1]`."""
+        batch, samples = input_shape
+        time = None if samples is None else self.config.num_frames(samples)
+        return (batch, self.config.num_frequencies, time, 1)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "config": dataclasses.asdict(self.config)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Builds the layer from `get_config`."""
+        return cls(**{**config, "config": SpectrogramConfig(**config["config"])})
