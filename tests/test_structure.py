@@ -13,7 +13,10 @@ ALLOWED = {
     "avc": {"crossmodal", "avc"},
     "launch": set(PACKAGES),
 }
-KERAS_ONLY = ("yt8m_embed/model.py", "yt8m_embed/losses.py", "yt8m_embed/layers.py")
+KERAS_ONLY = (
+    *(f"yt8m_embed/{name}.py" for name in ("model", "losses", "layers")),
+    *(f"avc/{name}.py" for name in ("networks", "trunks", "heads", "losses", "spectrogram")),
+)
 
 
 def sources(package):

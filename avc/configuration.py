@@ -1,0 +1,73 @@
+"""The choices that make a network: what the papers give, and what they leave open.
+
+Objects that Sound (Arandjelovic & Zisserman 2018), figures 2 and 4. Numbers that the paper
+does not give are marked (open).
+"""
+
+import dataclasses
+
+from avc.spectrogram import SpectrogramConfig
+from crossmodal.configuration import check_choice, check_range
+from crossmodal.errors import ConfigurationError
+
+NETWORKS = ("l3", "ave", "avol")
+POOLINGS = ("max", "soft")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """A network and its sizes.
+
+    Attributes:
+      network: `l3`, `ave` or `avol`.
+      image_size: pixels a side of the frame.
+      width: filters of the four blocks, as multiples of 64, 128, 256 and 512.
+      segment_samples: of the waveform, at the spectrogram's rate.
+      audio: how it becomes a log-spectrogram.
+      embedding_dim: of the fully connected layers; for L3 of the layer after the fusion.
+      pooling: of AVOL's scores over the picture: `max` (paper) or `soft`, their mean weighted
+        by their softmax, the attention that section 5 names as future work.
+      temperature: of that softmax.
+      score_scale: the initial slope of the last layer, with the sign that makes a small
+        distance, or a large product, mean that picture and sound correspond (appendix B; its
+        size is open).
+      score_threshold: the distance, or score, at which the network is undecided at first
+        (open).
+      batch_norm_momentum: of the moving statistics (open).
+      initializer: of convolutions and dense layers (open).
+    """
+
+    network: str = "ave"
+    image_size: int = 224
+    width: float = 1.0
+    segment_samples: int = 48_000
+    audio: SpectrogramConfig = dataclasses.field(default_factory=SpectrogramConfig)
+    embedding_dim: int = 128
+    pooling: str = "max"
+    temperature: float = 1.0
+    score_scale: float = 3.0
+    score_threshold: float = 1.0
+    batch_norm_momentum: float = 0.9
+    initializer: str = "he_normal"
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for what no network can be."""
+        check_choice("network", self.network, NETWORKS)
+        check_choice("pooling", self.pooling, POOLINGS)
+        check_choice("initializer", self.initializer, ("he_normal", "he_uniform", "glorot_uniform"))
+        check_range("image_size", self.image_size, 32, 4096)
+        check_range("width", self.width, 1 / 64, 16)
+        check_range("embedding_dim", self.embedding_dim, 1, 65_536)
+        check_range("temperature", self.temperature, 1e-6, 1e6)
+        check_range("score_scale", self.score_scale, 1e-6, 1e6)
+        check_range("score_threshold", self.score_threshold, -1e6, 1e6)
+        check_range("batch_norm_momentum", self.batch_norm_momentum, 0, 1)
+        if self.audio.num_frames(self.segment_samples) < 24:
+            raise ConfigurationError(
+                f"segment_samples is {self.segment_samples}: too short for four blocks"
+            )
+
+    @property
+    def filters(self) -> tuple[int, ...]:
+        """Filters of the four blocks."""
+        return tuple(max(1, round(self.width * n)) for n in (64, 128, 256, 512))

@@ -1,0 +1,53 @@
+"""The convolutional trunks of picture and sound, shared by L3, AVE and AVOL.
+
+Objects that Sound, figure 2a and 2b: four blocks of two 3x3 convolutions, each with batch
+normalisation and ReLU, the first convolution with stride 2, 2x2 max pooling after the
+first three blocks. What pools the last one is the network's business.
+"""
+
+import keras
+from keras import layers
+
+from avc.configuration import NetworkConfig
+from avc.spectrogram import LogSpectrogram
+
+
+def picture_trunk(frame: keras.KerasTensor, config: NetworkConfig) -> keras.KerasTensor:
+    """`[batch, 224, 224, 3]` to `[batch, 14, 14, 512]`."""
+    # Around zero, as convolutions like their inputs; pixels are in [0, 1].
+    centred = layers.Rescaling(2.0, -1.0, name="visual_centre")(frame)
+    return _blocks(centred, config, "visual", "same")
+
+
+def sound_trunk(waveform: keras.KerasTensor, config: NetworkConfig) -> keras.KerasTensor:
+    """`[batch, 48000]` to `[batch, 16, 12, 512]`, through the log-spectrogram."""
+    picture = LogSpectrogram(config.audio, name="log_spectrogram")(waveform)
+    # 257 x 200 becomes the figure's 128 x 100 without padding in frequency and with it in time.
+    padded = layers.ZeroPadding2D(((0, 0), (0, 1)), name="audio_pad")(picture)
+    return _blocks(padded, config, "audio", "valid")
+
+
+def _blocks(
+    x: keras.KerasTensor, config: NetworkConfig, name: str, first_padding: str
+) -> keras.KerasTensor:
+    for block, filters in enumerate(config.filters, start=1):
+        for index in (1, 2):
+            first = (block, index) == (1, 1)
+            x = layers.Conv2D(
+                filters,
+                3,
+                strides=2 if first else 1,
+                padding=first_padding if first else "same",
+                kernel_initializer=config.initializer,
+                name=f"{name}_conv{block}_{index}",
+            )(x)
+            # Statistics over all replicas: those of one alone would be kept otherwise.
+            x = layers.BatchNormalization(
+                momentum=config.batch_norm_momentum,
+                synchronized=True,
+                name=f"{name}_norm{block}_{index}",
+            )(x)
+            x = layers.ReLU(name=f"{name}_relu{block}_{index}")(x)
+        if block < len(config.filters):
+            x = layers.MaxPooling2D(2, name=f"{name}_pool{block}")(x)
+    return x

@@ -1,0 +1,191 @@
+"""One suite over every network of the table, and what tells them apart."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from avc import heads, losses, networks
+from avc.configuration import NetworkConfig
+from avc.spectrogram import SpectrogramConfig
+from crossmodal.errors import ConfigurationError
+
+NAMES = tuple(networks.TABLE)
+# A quarter of a second at 16 kHz: 129 x 50 where the paper has 257 x 200.
+SMALL = NetworkConfig(
+    image_size=64,
+    width=1 / 16,
+    segment_samples=4000,
+    audio=SpectrogramConfig(16_000, 0.01, 0.005, 256),
+    embedding_dim=16,
+)
+# Conv bias, gamma and beta of batch normalisation; facts of the papers' architectures.
+PARAMETERS = {"l3": 9_508_738, "ave": 9_541_636, "avol": 9_541_634}
+
+
+def small(name: str, **changes) -> NetworkConfig:
+    return dataclasses.replace(SMALL, network=name, **changes)
+
+
+def pairs(number: int, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "frame": rng.random((number, 64, 64, 3), np.float32),
+        "waveform": rng.uniform(-0.5, 0.5, (number, 4000)).astype(np.float32),
+    }
+
+
+def with_partners(batch: dict) -> dict:
+    number = len(batch["frame"])
+    offsets = np.roll(np.arange(number), -1) - np.arange(number)
+    return {**batch, "partner_offset": offsets.astype(np.int32)}
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    keras.utils.set_random_seed(1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_full_networks_have_the_papers_parameters(name):
+    model = networks.build(NetworkConfig(network=name))
+    assert sum(np.prod(w.shape) for w in model.trainable_weights) == PARAMETERS[name]
+
+
+def test_full_trunks_have_the_sizes_of_the_figure():
+    model = networks.build(NetworkConfig(network="l3"))
+    sizes = {layer.name: layer.output.shape[1:] for layer in model.layers}
+    for tower, rows in {
+        "visual": [(112, 112, 64), (56, 56, 64), (28, 28, 128), (14, 14, 256), (14, 14, 512)],
+        "audio": [(128, 100, 64), (64, 50, 64), (32, 25, 128), (16, 12, 256), (16, 12, 512)],
+    }.items():
+        layers = ("conv1_1", "pool1", "pool2", "pool3", "conv4_2")
+        assert [sizes[f"{tower}_{layer}"] for layer in layers] == rows
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_have_their_names_and_shapes(name):
+    outputs = networks.build(small(name))(pairs(3))
+    dims = 32 if name == "l3" else 16
+    expected = {"logits": (3, 2), "visual_embedding": (3, dims), "audio_embedding": (3, dims)}
+    if name == "avol":
+        expected["heatmap"] = (3, 4, 4)
+    assert {key: tuple(value.shape) for key, value in outputs.items()} == expected
+    assert all(np.isfinite(value).all() for value in outputs.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_mismatched_pair_scores_as_if_it_came_in_as_one(name):
+    training = networks.build_for_training(small(name))
+    single = networks.without_mismatch(training)
+    batch = with_partners(pairs(5))
+    exchanged = {**pairs(5), "waveform": np.roll(batch["waveform"], -1, axis=0)}
+    np.testing.assert_allclose(
+        training(batch)["mismatched_logits"], single(exchanged)["logits"], atol=1e-5
+    )
+    np.testing.assert_allclose(training(batch)["logits"], single(pairs(5))["logits"], atol=1e-6)
+    assert np.abs(training(batch)["mismatched_logits"] - training(batch)["logits"]).max() > 1e-4
+
+
+def gradients(model: keras.Model, batch: dict) -> list[np.ndarray]:
+    with tf.GradientTape() as tape:
+        loss = losses.correspondence(model(batch, training=True), batch)["loss"]
+    return [np.asarray(g) for g in tape.gradient(loss, [w.value for w in model.trainable_weights])]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("case", ["noise", "silence", "one colour", "all alike"])
+def test_gradients_are_finite_and_reach_every_weight(name, case):
+    batch = pairs(4)
+    if case == "silence":
+        batch["waveform"] *= 0
+    if case == "one colour":
+        batch["frame"] = np.ones_like(batch["frame"])
+    if case == "all alike":
+        batch = {key: np.repeat(value[:1], 4, axis=0) for key, value in batch.items()}
+    model = networks.build_for_training(small(name))
+    found = gradients(model, with_partners(batch))
+    assert all(np.isfinite(g).all() for g in found)
+    if case == "noise":
+        # A convolution's bias is taken away again by the normalisation after it.
+        idle = [w.path for w, g in zip(model.trainable_weights, found, strict=True) if not g.any()]
+        assert all("conv" in path and path.endswith("bias") for path in idle), idle
+
+
+@pytest.mark.parametrize("pooling", ["max", "soft"])
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_lower_the_loss(name, pooling):
+    if name != "avol" and pooling == "soft":
+        pytest.skip("AVOL alone pools scores")
+    model = networks.build_for_training(small(name, pooling=pooling))
+    optimizer = keras.optimizers.Adam(3e-3)
+    batch = with_partners(pairs(8))
+    weights = [w.value for w in model.trainable_weights]
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = losses.correspondence(model(batch, training=True), batch)["loss"]
+        optimizer.apply(tape.gradient(loss, weights), model.trainable_weights)
+        return loss
+
+    history = [float(step()) for _ in range(30)]
+    assert np.mean(history[-5:]) < 0.7 * np.mean(history[:5])
+
+
+def test_the_distance_is_euclidean_and_a_small_one_corresponds():
+    rng = np.random.default_rng(0)
+    visual, audio = (
+        v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, 6, 8))
+    )
+    audio[0] = visual[0]
+    head = heads.Distance(scale=2.0, threshold=0.75)
+    logits = np.asarray(head(visual.astype("float32"), audio.astype("float32")))
+    distance = np.linalg.norm(visual - audio, axis=1)
+    expected = 2.0 * (distance - 0.75)
+    np.testing.assert_allclose(logits, np.stack([expected, -expected], -1), atol=1e-5)
+    assert logits[0, 1] > logits[0, 0]
+
+
+def test_scores_are_products_of_every_place_and_pooled_as_said():
+    rng = np.random.default_rng(0)
+    visual, audio = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(2, 5))
+    scores = np.asarray(heads.ScoreMap(scale=2.0, threshold=0.5)(visual, audio))
+    expected = 2.0 * ((visual * audio[:, None, None]).sum(-1) / 5**0.5 - 0.5)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    flat = expected.reshape(2, -1)
+    hard = np.asarray(heads.ScorePooling()(scores))
+    np.testing.assert_allclose(hard, np.stack([[0, 0], flat.max(1)], -1), rtol=1e-5)
+    weights = np.exp(flat / 0.7) / np.exp(flat / 0.7).sum(1, keepdims=True)
+    soft = np.asarray(heads.ScorePooling("soft", 0.7)(scores))
+    np.testing.assert_allclose(soft[:, 1], (weights * flat).sum(1), rtol=1e-5)
+
+
+def test_the_heat_map_is_high_where_the_score_is():
+    outputs = networks.build(small("avol"))(pairs(3))
+    logit = np.asarray(outputs["logits"])[:, 1]
+    highest = np.asarray(outputs["heatmap"]).reshape(3, -1).max(1)
+    np.testing.assert_allclose(highest, 1 / (1 + np.exp(-logit)), rtol=1e-5)
+
+
+def test_embeddings_of_ave_are_unit_vectors():
+    outputs = networks.build(small("ave"))(pairs(3))
+    for name in ("visual_embedding", "audio_embedding"):
+        np.testing.assert_allclose(np.linalg.norm(outputs[name], axis=1), 1, rtol=1e-5)
+
+
+def test_statistics_of_a_batch_are_those_of_all_replicas():
+    model = networks.build(small("ave"))
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert len(norms) == 16 and all(norm.synchronized for norm in norms)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("network", "vgg"), ("pooling", "mean"), ("image_size", 8), ("segment_samples", 900)],
+)
+def test_what_is_no_network_names_its_field(field, value):
+    with pytest.raises(ConfigurationError, match=field):
+        dataclasses.replace(SMALL, **{field: value})
