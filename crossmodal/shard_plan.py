@@ -1,18 +1,14 @@
 """Which inputs of a conversion go into which shard, and where the shards are made."""
 
 import dataclasses
-import itertools
+import fnmatch
 import json
 import os
-from collections.abc import Sequence
-from typing import TypeVar
 
 import tensorflow as tf
 
 from crossmodal import files
 from crossmodal.errors import UserError
-
-T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,26 +68,6 @@ def shard_name(stem: str, index: int, count: int) -> str:
     return f"{stem}-{index:05}-of-{count:05}.tfrecord"
 
 
-def divide(inputs: Sequence[T], num_shards: int) -> list[Sequence[T]]:
-    """Divides inputs among shards: consecutive ones, as even as can be.
-
-    Args:
-      inputs: in order.
-      num_shards: 0 for as many as inputs.
-
-    Raises:
-      UserError: there are fewer inputs than shards.
-    """
-    count = num_shards or len(inputs)
-    if not 0 < count <= len(inputs):
-        raise UserError(
-            f"--num_shards={num_shards} does not fit {len(inputs)} input files: a shard holds"
-            " whole files, so 0 (one each) to that many are possible"
-        )
-    bounds = [i * len(inputs) // count for i in range(count + 1)]
-    return [inputs[a:b] for a, b in itertools.pairwise(bounds)]
-
-
 def save(plan: Plan) -> None:
     """Writes the plan where the processes find it; makes the staging folder.
 
@@ -143,3 +119,9 @@ def write_json(path: str, value: dict) -> None:
         files.write_text(path, json.dumps(value, indent=1) + "\n")
     except tf.errors.OpError as error:
         raise UserError(f"{path}: cannot be written ({error.message})") from error
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a glob pattern, whose wildcards stop at a slash, names a path."""
+    parts, names = pattern.split("/"), path.split("/")
+    return len(parts) == len(names) and all(map(fnmatch.fnmatchcase, names, parts))

@@ -1,6 +1,6 @@
 """Which YouTube-8M files go into which shard of a conversion."""
 
-import fnmatch
+import itertools
 import os
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ def make_plan(
         raise UserError("--output is empty: name the prefix of the shards, or a folder")
     if output.endswith("/") or tf.io.gfile.isdir(output):
         output = os.path.join(output, "records")
-    groups = shard_plan.divide([*inputs], num_shards)
+    groups = _divide(inputs, num_shards)
     prefix = shard_plan.absolute(output)
     stem = os.path.basename(prefix)
     plan = Plan(
@@ -43,7 +43,7 @@ def make_plan(
         (stem,),
     )
     for pattern in patterns.split(","):
-        if _matches(shard_plan.absolute(pattern), plan.final(0)):
+        if shard_plan.matches(shard_plan.absolute(pattern), plan.final(0)):
             raise UserError(
                 f"--input_pattern={pattern} names files of --output={output} too:"
                 " choose another folder or prefix"
@@ -51,7 +51,13 @@ def make_plan(
     return plan
 
 
-def _matches(pattern: str, path: str) -> bool:
-    """Whether a glob pattern, whose wildcards stop at a slash, names a path."""
-    parts, names = pattern.split("/"), path.split("/")
-    return len(parts) == len(names) and all(map(fnmatch.fnmatchcase, names, parts))
+def _divide(inputs: Sequence[str], num_shards: int) -> list[Sequence[str]]:
+    """Divides inputs among shards: consecutive ones, as even as can be."""
+    count = num_shards or len(inputs)
+    if not 0 < count <= len(inputs):
+        raise UserError(
+            f"--num_shards={num_shards} does not fit {len(inputs)} input files: a shard holds"
+            " whole files, so 0 (one each) to that many are possible"
+        )
+    bounds = [i * len(inputs) // count for i in range(count + 1)]
+    return [inputs[a:b] for a, b in itertools.pairwise(bounds)]

@@ -1,0 +1,115 @@
+"""The files below a folder, or of a glob pattern, that a conversion takes as its input."""
+
+import dataclasses
+import os
+import re
+import stat
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from crossmodal import files, shard_plan
+from crossmodal.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class InputFile:
+    """A file of the input.
+
+    Attributes:
+      path: where it is.
+      name: the same below the input folder, with "/" between folders.
+      description: `path`, `bytes`, `modified`; empty if it cannot be used.
+      problem: why it cannot be used, else "".
+    """
+
+    path: str
+    name: str
+    description: dict
+    problem: str = ""
+
+
+def list_inputs(where: str) -> list[InputFile]:
+    """Lists the input, sorted by name.
+
+    Args:
+      where: a folder, which is searched with all its folders, or glob patterns separated
+        by commas. Hidden files and folders are left out of a search. Files of patterns
+        are named from the last folder before the first wildcard.
+
+    Raises:
+      UserError: there is no such folder or file, or no file in it.
+    """
+    if where and tf.io.gfile.isdir(where):
+        found = {_name(path, where): path for path in _search(where)}
+        if not found:
+            raise UserError(f"--input={where}: holds no file")
+    elif where and not re.search(r"[*?\[,]", where) and not tf.io.gfile.exists(where):
+        raise UserError(f"--input={where}: there is no such folder or file")
+    else:
+        found = {}
+        for pattern in where.split(","):
+            folder = os.path.dirname(re.split(r"[*?\[]", pattern)[0])
+            for path in files.expand_patterns(pattern, "input"):
+                found[_name(path, folder)] = path
+    described = (_describe(path, name) for name, path in found.items())
+    return sorted(described, key=lambda file: file.name)
+
+
+def check_output(where: str, output: str) -> None:
+    """Checks that what will be written is not an input of the next run.
+
+    Raises:
+      UserError: it is.
+    """
+    target = shard_plan.absolute(output)
+    for pattern in where.split(","):
+        source = shard_plan.absolute(pattern)
+        inside = tf.io.gfile.isdir(where) and f"{target}/".startswith(f"{source.rstrip('/')}/")
+        if inside or shard_plan.matches(source, os.path.join(target, "manifest.csv")):
+            raise UserError(
+                f"--output={output} is inside --input={where}: choose a folder outside it"
+            )
+
+
+def _search(folder: str) -> Iterator[str]:
+    found = tf.io.gfile.walk(folder) if "://" in folder else _walk(folder)
+    for parent, folders, names in found:
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if not any(part.startswith(".") for part in _name(parent, folder).split("/")):
+            yield from (os.path.join(parent, name) for name in names if not name.startswith("."))
+
+
+def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Follows links to folders, each folder once: links may go round in circles."""
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+        else:
+            seen.add(real)
+            yield parent, folders, names
+
+
+def _name(path: str, folder: str) -> str:
+    if not folder:
+        return path
+    name = path.removeprefix(folder.rstrip("/"))
+    return name.strip("/")
+
+
+def _describe(path: str, name: str) -> InputFile:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        return InputFile(path, shown, {}, "its name is not UTF-8: rename it")
+    try:
+        # Whoever opens a pipe waits until somebody writes to it.
+        if "://" not in path and not stat.S_ISREG(os.stat(path).st_mode):
+            return InputFile(path, name, {}, "is not a regular file")
+        return InputFile(path, name, shard_plan.describe(path))
+    except (OSError, UserError) as error:
+        return InputFile(path, name, {}, getattr(error, "strerror", None) or str(error))
