@@ -1,6 +1,7 @@
 """The files below a folder, or of a glob pattern, that a conversion takes as its input."""
 
 import dataclasses
+import glob
 import os
 import re
 import stat
@@ -35,22 +36,25 @@ def list_inputs(where: str) -> list[InputFile]:
     Args:
       where: a folder, which is searched with all its folders, or glob patterns separated
         by commas. Hidden files and folders are left out of a search. Files of patterns
-        are named from the last folder before the first wildcard.
+        (where "**" stands for any folders) are named from the last folder before the first
+        wildcard.
 
     Raises:
       UserError: there is no such folder or file, or no file in it.
     """
-    if where and tf.io.gfile.isdir(where):
+    if not where:
+        raise UserError("--input is empty: name a folder or a glob pattern")
+    if tf.io.gfile.isdir(where):
         found = {_name(path, where): path for path in _search(where)}
         if not found:
             raise UserError(f"--input={where}: holds no file")
-    elif where and not re.search(r"[*?\[,]", where) and not tf.io.gfile.exists(where):
+    elif not re.search(r"[*?\[,]", where) and not tf.io.gfile.exists(where):
         raise UserError(f"--input={where}: there is no such folder or file")
     else:
         found = {}
         for pattern in where.split(","):
             folder = os.path.dirname(re.split(r"[*?\[]", pattern)[0])
-            for path in files.expand_patterns(pattern, "input"):
+            for path in _expand(pattern):
                 found[_name(path, folder)] = path
     described = (_describe(path, name) for name, path in found.items())
     return sorted(described, key=lambda file: file.name)
@@ -70,6 +74,16 @@ def check_output(where: str, output: str) -> None:
             raise UserError(
                 f"--output={output} is inside --input={where}: choose a folder outside it"
             )
+
+
+def _expand(pattern: str) -> list[str]:
+    if "://" in pattern:
+        return files.expand_patterns(pattern, "input")
+    # TensorFlow's own cannot stand names that are not UTF-8.
+    found = [path for path in glob.glob(pattern, recursive=True) if not os.path.isdir(path)]
+    if not found:
+        raise UserError(f"--input={pattern}: no file matches this pattern")
+    return found
 
 
 def _search(folder: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from crossmodal import conversion_display, files, shard_plan, sharded_output
+from crossmodal import conversion_display, conversion_workers, files, shard_plan, sharded_output
 from crossmodal.errors import UserError
 from crossmodal.shard_plan import Plan
 
@@ -161,7 +161,7 @@ def _run(
                 | beam.Reshuffle()
                 | beam.ParDo(_MakeShard(plan.saved, make))
             )
-            pipeline.run().wait_until_finish()
+            conversion_workers.wait_for(lambda: pipeline.run().wait_until_finish())
         except Exception as error:
             cause = (str(error).strip() or type(error).__name__).splitlines()[-1]
             if log:

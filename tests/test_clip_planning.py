@@ -154,7 +154,7 @@ def test_folders_are_searched_and_patterns_expanded(tmp_path):
         "\\udcff.mp4": "its name is not UTF-8: rename it",
     }
     assert [f.name for f in found] == sorted(f.name for f in found)
-    found = clip_files.list_inputs(f"{tmp_path}/in/b/*/*.mp4,{tmp_path}/in/a.mp4")
+    found = clip_files.list_inputs(f"{tmp_path}/in/b/c*/*.mp4,{tmp_path}/in/a.mp4")
     assert [f.name for f in found] == ["a.mp4", "c d/ü.mp4"]
     assert found[0].description["bytes"] == 1
 
