@@ -17,18 +17,23 @@ def to_dict(configuration: Any) -> dict[str, Any]:
 
 
 def from_dict(cls: type[C], values: Mapping[str, Any], source: str = "configuration") -> C:
-    """Builds a flat dataclass from JSON values; lists become tuples.
+    """Builds a dataclass, and those in its fields, from JSON values; lists become tuples.
 
     Raises:
       ConfigurationError: a field is unknown or missing.
     """
-    names = {field.name for field in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - names)
+    types = field_types(cls)
+    unknown = sorted(set(values) - set(types))
     if unknown:
         raise ConfigurationError(f"{source}: unknown field {unknown[0]} of {cls.__name__}")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+    def value_of(name: str, value: Any) -> Any:
+        if dataclasses.is_dataclass(types[name]) and isinstance(value, Mapping):
+            return from_dict(types[name], value, source)
+        return tuple(value) if isinstance(value, list) else value
+
     try:
-        return cls(**values)
+        return cls(**{name: value_of(name, value) for name, value in values.items()})
     except TypeError as error:
         raise ConfigurationError(f"{source}: {error}") from error
 
@@ -67,6 +72,55 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 def field_types(part: Any) -> dict[str, Any]:
     """The fields of a dataclass or of an instance, with their types."""
     return {field.name: field.type for field in dataclasses.fields(part)}
+
+
+def override(config: C, changes: Mapping[str, Any]) -> C:
+    """Replaces fields by their name, whichever part of a nested dataclass they belong to.
+
+    Args:
+      config: a dataclass, some of whose fields may be dataclasses in their turn.
+      changes: by name, or by `part.name` where parts share a name.
+
+    Raises:
+      ConfigurationError: no part has a field of that name, or two have, or the value is not
+        of its type.
+    """
+    return _replace(config, {_path(config, name): value for name, value in changes.items()})
+
+
+def _path(config: Any, name: str) -> tuple[str, ...]:
+    wanted = tuple(name.split("."))
+    paths = [path for path in _leaves(config) if path[-len(wanted) :] == wanted]
+    shortest = [path for path in paths if len(path) == min(map(len, paths))]
+    if not paths:
+        raise ConfigurationError(f"no configuration field is called {name}")
+    if len(shortest) > 1:
+        choices = " or ".join(".".join(path) for path in shortest)
+        raise ConfigurationError(f"several configuration fields are called {name}: write {choices}")
+    return shortest[0]
+
+
+def _leaves(config: Any) -> list[tuple[str, ...]]:
+    """The paths of all fields that are no dataclasses themselves."""
+    paths = []
+    for field in dataclasses.fields(config):
+        part = getattr(config, field.name)
+        inner = _leaves(part) if dataclasses.is_dataclass(part) else [()]
+        paths += [(field.name, *path) for path in inner]
+    return paths
+
+
+def _replace(config: Any, changes: Mapping[tuple[str, ...], Any]) -> Any:
+    # All at once: what is checked together may only fit together.
+    parts: dict[str, dict] = {}
+    values = {}
+    for (name, *rest), value in changes.items():
+        if rest:
+            parts.setdefault(name, {})[tuple(rest)] = value
+        else:
+            values[name] = typed(config, name, value)
+    inner = {name: _replace(getattr(config, name), part) for name, part in parts.items()}
+    return dataclasses.replace(config, **values, **inner)
 
 
 def typed(part: Any, name: str, value: Any) -> Any:

@@ -18,9 +18,10 @@ import keras
 from absl import flags
 
 from crossmodal import reports
+from crossmodal.configuration import override
 from crossmodal.errors import ConfigurationError
 from launch import commands, training_flags
-from yt8m_embed import configuration, training
+from yt8m_embed import training
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(training_flags)
@@ -75,7 +76,7 @@ def main() -> None:
         raise ConfigurationError("a sweep compares on held-out videos: --holdout_percent is 0")
     base = training_flags.embedding_config()
     # All are checked before the first is trained.
-    configs = [(c, configuration.override(base, c)) for c in combinations(FLAGS.grid)]
+    configs = [(c, override(base, c)) for c in combinations(FLAGS.grid)]
     results = {}
     for changes, config in configs:
         name = folder_name(changes)

@@ -5,6 +5,7 @@ import ast
 from absl import flags
 
 from crossmodal import strategies, training
+from crossmodal.configuration import override
 from crossmodal.errors import ConfigurationError
 from yt8m_embed import configuration
 from yt8m_embed.configuration import EmbeddingConfig
@@ -65,7 +66,7 @@ def embedding_config() -> EmbeddingConfig:
         if FLAGS[flag].value:
             changes[flag] = FLAGS[flag].value
     changes |= dict(assignment(item) for item in FLAGS.set)
-    return configuration.override(configuration.recipe(FLAGS.recipe), changes)
+    return override(configuration.recipe(FLAGS.recipe), changes)
 
 
 def assignment(item: str) -> tuple[str, object]:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from crossmodal import tfrecord, training
+from crossmodal.configuration import override
 from crossmodal.training import TrainingConfig
 from yt8m_embed import configuration, records
 from yt8m_embed.training import DataConfig
@@ -30,7 +31,7 @@ def train(
     run = TrainingConfig(**{**RUN, **(run or {})})
     changes = {"batch_size": run.batch_size, "max_steps": run.max_steps,
                **(CHANGES if changes is None else changes)}
-    config = configuration.override(configuration.recipe(recipe), changes)
+    config = override(configuration.recipe(recipe), changes)
     pattern = f"{shards}/*.tfrecord" if not str(shards).endswith(".tfrecord") else str(shards)
     data = DataConfig(**{"train_pattern": pattern, **DATA, **(data or {})})
     return train_embedding(config, data, run, str(workdir), progress=False)

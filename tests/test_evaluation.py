@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score
 
 import yt8m_embed
 from crossmodal import galleries, shards, tfrecord
+from crossmodal.configuration import override
 from crossmodal.errors import BadRecordError, UserError
 from crossmodal.reading import parsed_blocks
 from yt8m_embed import configuration, embedding, evaluation, records
@@ -259,7 +260,7 @@ def plain_gap(probabilities: np.ndarray, labels: list[list[int]], top: int = 20)
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_classifiers_quality_is_that_of_the_models_probabilities(dev, activation):
-    config = configuration.override(configuration.recipe("paper"), {
+    config = override(configuration.recipe("paper"), {
         "visual_layers": 16, "audio_layers": 16, "embedding_dim": 8, "num_classes": 3862,
         "classifier_scale": 9.0, "class_activation": activation,
     })

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 import yt8m_embed
 from crossmodal import configuration, files
+from crossmodal.configuration import override
 from crossmodal.errors import UserError
 from crossmodal.export import run_tflite
 from yt8m_embed import embedding, export
@@ -36,7 +37,7 @@ def exported(model, tmp_path_factory):
 @pytest.fixture(scope="module")
 def frame_model(tmp_path_factory):
     """A model of frame-level records, with random weights; and its export."""
-    config = yt8m_embed.configuration.override(
+    config = override(
         yt8m_embed.configuration.recipe("paper"),
         {"feature_level": "frame", "visual_layers": 8, "audio_layers": 8, "embedding_dim": 4},
     )

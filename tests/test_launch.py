@@ -11,6 +11,7 @@ import pytest
 from launching import launch
 from short_embeddings import read_videos, write_videos
 
+from crossmodal.configuration import override
 from crossmodal.errors import ConfigurationError
 from yt8m_embed import configuration
 
@@ -104,7 +105,7 @@ def test_mistakes_in_a_training_are_named(few, tmp_path, monkeypatch, values, me
 
 def test_values_of_flags_arrive_in_the_type_of_their_field():
     paper = configuration.recipe("paper")
-    changed = configuration.override(paper, {
+    changed = override(paper, {
         "visual_layers": 1024, "margin": 0, "classifier": "False", "class_weight": 0,
         "embedding_dim": 8.0,
     })
@@ -113,7 +114,7 @@ def test_values_of_flags_arrive_in_the_type_of_their_field():
     assert type(changed.loss.margin) is float and type(changed.model.embedding_dim) is int
     for name, value in (("margin", True), ("visual_layers", (3, 2.5)), ("recipe", 3)):
         with pytest.raises(ConfigurationError, match=name):
-            configuration.override(paper, {name: value})
+            override(paper, {name: value})
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from crossmodal.configuration import from_dict, override, to_dict
 from yt8m_embed import configuration, embedding, losses, model
-from yt8m_embed.configuration import ModelConfig
+from yt8m_embed.configuration import EmbeddingConfig, ModelConfig
 
 RNG = np.random.default_rng(5)
 SMALL = {"visual_layers": (24, 16), "audio_layers": (12, 8), "embedding_dim": 6, "num_classes": 9}
@@ -17,7 +18,7 @@ SMALL = {"visual_layers": (24, 16), "audio_layers": (12, 8), "embedding_dim": 6,
 def small(recipe):
     config = configuration.recipe(recipe)
     changes = {**SMALL, "embedding_dim": 6}
-    return configuration.override(config, changes)
+    return override(config, changes)
 
 
 def features(rows=5):
@@ -54,7 +55,7 @@ def test_outputs_are_unit_vectors_and_logits(recipe):
 @pytest.mark.parametrize("recipe", list(configuration.RECIPES))
 def test_gradients_reach_every_weight_and_stay_finite(recipe):
     config = small(recipe)
-    config = configuration.override(
+    config = override(
         config, {"classifier": True, "class_weight": 0.1, "class_weight_step": 0}
     )
     made = model.build_model(config.model)
@@ -138,7 +139,7 @@ def test_frame_level_pools_the_seconds_that_exist():
 
 
 def test_the_linear_path_starts_at_the_projection():
-    config = configuration.override(
+    config = override(
         small("contrastive"), {"num_towers": 2, "linear_towers": 1, "linear_dim": 4}
     )
     made = model.build_model(config.model)
@@ -168,11 +169,11 @@ def test_the_linear_path_starts_at_the_projection():
 )
 def test_impossible_configurations_name_the_field(changes, message):
     with pytest.raises(configuration.ConfigurationError, match=message):
-        configuration.override(configuration.recipe("paper"), changes)
+        override(configuration.recipe("paper"), changes)
 
 
 def test_a_configuration_survives_json():
     for name in configuration.RECIPES:
         config = configuration.recipe(name)
-        values = configuration.configuration.to_dict(config)
-        assert configuration.from_dict(values, "test") == config
+        values = to_dict(config)
+        assert from_dict(EmbeddingConfig, values, "test") == config

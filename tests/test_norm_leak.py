@@ -7,6 +7,7 @@ from launching import launch
 from short_embeddings import read_videos, write_videos
 
 from crossmodal import galleries
+from crossmodal.configuration import override
 from crossmodal.errors import UserError
 from yt8m_embed import configuration, embedding, evaluation, model, moments
 from yt8m_embed.layers import JointNormalization, L2Normalization
@@ -93,7 +94,7 @@ def originals(testdata) -> list[dict]:
 
 
 def random_model(recipe: str, seed: int = 0) -> embedding.JointEmbedding:
-    config = configuration.override(configuration.recipe(recipe), SMALL)
+    config = override(configuration.recipe(recipe), SMALL)
     keras.utils.set_random_seed(seed)
     made = embedding.build_model(config.model)
     # Without biases a tower of ReLUs gives the same for any length of its input.
@@ -167,7 +168,7 @@ def leaking_model() -> embedding.JointEmbedding:
             angle = np.pi * (1 - square if self.sound else square)
             return keras.ops.concatenate([keras.ops.cos(angle), keras.ops.sin(angle)], axis=-1)
 
-    config = configuration.override(configuration.recipe("authors"), SMALL)
+    config = override(configuration.recipe("authors"), SMALL)
     inputs = model.make_inputs(config.model)
     joint = JointNormalization()(inputs["mean_rgb"], inputs["mean_audio"])
     towers, outputs = {}, {}

@@ -12,6 +12,7 @@ import tensorflow as tf
 from short_embeddings import losses, read_videos, rows, train, write_videos
 
 import yt8m_embed
+from crossmodal.configuration import override
 from crossmodal.errors import BadRecordError, ConfigurationError, UserError
 from crossmodal.training import load_latest
 from yt8m_embed import configuration, embedding
@@ -201,7 +202,7 @@ def test_loading_takes_the_weights_that_were_evaluated_best(trained):
 
 def test_starts_are_those_of_the_training_data(shards):
     """Means and deviations of normalised features by plain NumPy."""
-    config = configuration.override(configuration.recipe("contrastive"), short_embeddings.CHANGES)
+    config = override(configuration.recipe("contrastive"), short_embeddings.CHANGES)
     _, opened = open_records(f"{shards}/*", 3862, "p", progress=False)
     starts = fit_starts(opened, config.model)
     videos = read_videos(shards / "*")

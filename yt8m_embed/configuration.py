@@ -5,9 +5,7 @@ of them beside its results.
 """
 
 import dataclasses
-from typing import Any
 
-from crossmodal import configuration
 from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import ConfigurationError
 
@@ -274,38 +272,3 @@ def recipe(name: str) -> EmbeddingConfig:
     """
     check_choice("recipe", name, tuple(RECIPES))
     return RECIPES[name]
-
-
-def override(config: EmbeddingConfig, changes: dict[str, Any]) -> EmbeddingConfig:
-    """Replaces fields by their name, whichever part they belong to.
-
-    Raises:
-      ConfigurationError: no part has a field of that name, or the value is not of its type.
-    """
-    parts = {"model": {}, "loss": {}, "optimizer": {}}
-    own = {}
-    for name, value in changes.items():
-        homes = [p for p in parts if name in configuration.field_types(getattr(config, p))]
-        if homes:
-            parts[homes[0]][name] = configuration.typed(getattr(config, homes[0]), name, value)
-        elif name in configuration.field_types(config) and name not in parts:
-            own[name] = configuration.typed(config, name, value)
-        else:
-            raise ConfigurationError(f"no configuration field is called {name}")
-    for part, values in parts.items():
-        own[part] = dataclasses.replace(getattr(config, part), **values)
-    return dataclasses.replace(config, **own)
-
-
-def from_dict(values: dict[str, Any], source: str) -> EmbeddingConfig:
-    """Rebuilds a configuration from its JSON form.
-
-    Raises:
-      ConfigurationError: a field is unknown, missing or out of range.
-    """
-    classes = {"model": ModelConfig, "loss": LossConfig, "optimizer": OptimizerConfig}
-    parts = {
-        name: configuration.from_dict(cls, values.get(name, {}), source)
-        for name, cls in classes.items()
-    }
-    return configuration.from_dict(EmbeddingConfig, {**values, **parts}, source)

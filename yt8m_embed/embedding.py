@@ -13,7 +13,7 @@ import tqdm
 from crossmodal import checkpoints, configuration
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.reading import Records, parsed_blocks
-from yt8m_embed.configuration import EmbeddingConfig, from_dict
+from yt8m_embed.configuration import EmbeddingConfig
 from yt8m_embed.model import (
     FRAME_FEATURES,
     MODALITIES,
@@ -226,10 +226,11 @@ def load(path: str, checkpoint: str = "best") -> JointEmbedding:
       UserError: there is neither.
     """
     path = os.fspath(path)
-    saved = configuration.load(os.path.join(path, CONFIGURATION_FILE))
+    source = os.path.join(path, CONFIGURATION_FILE)
+    saved = configuration.load(source)
     if "embedding" not in saved:
         raise UserError(f"{path}: neither a work folder of train_yt8m nor an export")
-    config = from_dict(saved["embedding"], os.path.join(path, CONFIGURATION_FILE))
+    config = configuration.from_dict(EmbeddingConfig, saved["embedding"], source)
     if tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
         loaded = tf.saved_model.load(path)
 
