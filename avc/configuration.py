@@ -35,6 +35,9 @@ class NetworkConfig:
         (open).
       batch_norm_momentum: of the moving statistics (open).
       initializer: of convolutions and dense layers (open).
+      l2: half the sum of the squares of all kernels times this is added to the loss: the
+        weight decay of section 3.3, which in 2018 meant this. Decoupled from the gradient it
+        is `weight_decay` of the optimiser.
     """
 
     network: str = "ave"
@@ -49,6 +52,7 @@ class NetworkConfig:
     score_threshold: float = 1.0
     batch_norm_momentum: float = 0.9
     initializer: str = "he_normal"
+    l2: float = 1e-5
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError for what no network can be."""
@@ -62,6 +66,7 @@ class NetworkConfig:
         check_range("score_scale", self.score_scale, 1e-6, 1e6)
         check_range("score_threshold", self.score_threshold, -1e6, 1e6)
         check_range("batch_norm_momentum", self.batch_norm_momentum, 0, 1)
+        check_range("l2", self.l2, 0, 1e3)
         if self.audio.num_frames(self.segment_samples) < 24:
             raise ConfigurationError(
                 f"segment_samples is {self.segment_samples}: too short for four blocks"

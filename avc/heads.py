@@ -16,14 +16,22 @@ LEAST_SQUARE = 1e-12
 class Fusion(layers.Layer):
     """L3: concatenation, a hidden layer, two logits (figure 2d)."""
 
-    def __init__(self, embedding_dim: int = 128, initializer: str = "he_normal", **kwargs):
+    def __init__(
+        self,
+        embedding_dim: int = 128,
+        initializer: str = "he_normal",
+        kernel_regularizer: keras.Regularizer | None = None,
+        **kwargs,
+    ):
         """See NetworkConfig."""
         super().__init__(**kwargs)
         self.embedding_dim, self.initializer = embedding_dim, initializer
-        self.fc1 = layers.Dense(
-            embedding_dim, activation="relu", kernel_initializer=initializer, name="fc1"
-        )
-        self.fc2 = layers.Dense(2, dtype="float32", name="fc2")
+        kernel = {
+            "kernel_initializer": initializer,
+            "kernel_regularizer": keras.regularizers.get(kernel_regularizer),
+        }
+        self.fc1 = layers.Dense(embedding_dim, activation="relu", **kernel, name="fc1")
+        self.fc2 = layers.Dense(2, dtype="float32", **kernel, name="fc2")
 
     def build(self, visual_shape, audio_shape):
         """Makes the weights for features `[batch, d]` each."""
@@ -40,8 +48,12 @@ class Fusion(layers.Layer):
 
     def get_config(self):
         """The constructor's arguments."""
-        mine = {"embedding_dim": self.embedding_dim, "initializer": self.initializer}
-        return {**super().get_config(), **mine}
+        return {
+            **super().get_config(),
+            "embedding_dim": self.embedding_dim,
+            "initializer": self.initializer,
+            "kernel_regularizer": keras.regularizers.serialize(self.fc1.kernel_regularizer),
+        }
 
 
 @keras.saving.register_keras_serializable("avc")

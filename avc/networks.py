@@ -90,7 +90,9 @@ def _l3(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkConf
     """Figure 2d: pooled features, joined by two dense layers."""
     visual = layers.GlobalMaxPooling2D(name="visual_pool4")(visual)
     audio = layers.GlobalMaxPooling2D(name="audio_pool4")(audio)
-    fusion = heads.Fusion(config.embedding_dim, config.initializer, name="fusion")
+    fusion = heads.Fusion(
+        config.embedding_dim, config.initializer, trunks.decay(config), name="fusion"
+    )
     return Parts(
         visual,
         audio,
@@ -133,7 +135,11 @@ def _avol(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkCo
 
 
 def _dense(x: keras.KerasTensor, config: NetworkConfig, name: str) -> keras.KerasTensor:
-    dense = {"units": config.embedding_dim, "kernel_initializer": config.initializer}
+    dense = {
+        "units": config.embedding_dim,
+        "kernel_initializer": config.initializer,
+        "kernel_regularizer": trunks.decay(config),
+    }
     x = layers.Dense(**dense, activation="relu", name=f"{name}_fc1")(x)
     return layers.Dense(**dense, dtype="float32", name=f"{name}_fc2")(x)
 

@@ -27,6 +27,11 @@ def sound_trunk(waveform: keras.KerasTensor, config: NetworkConfig) -> keras.Ker
     return _blocks(padded, config, "audio", "valid")
 
 
+def decay(config: NetworkConfig) -> keras.Regularizer | None:
+    """The penalty of a kernel, as weight decay counts it: its gradient is l2 times the kernel."""
+    return keras.regularizers.L2(config.l2 / 2) if config.l2 else None
+
+
 def _blocks(
     x: keras.KerasTensor, config: NetworkConfig, name: str, first_padding: str
 ) -> keras.KerasTensor:
@@ -39,6 +44,7 @@ def _blocks(
                 strides=2 if first else 1,
                 padding=first_padding if first else "same",
                 kernel_initializer=config.initializer,
+                kernel_regularizer=decay(config),
                 name=f"{name}_conv{block}_{index}",
             )(x)
             # Statistics over all replicas: those of one alone would be kept otherwise.

@@ -176,6 +176,20 @@ def test_embeddings_of_ave_are_unit_vectors():
         np.testing.assert_allclose(np.linalg.norm(outputs[name], axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_weight_decay_is_half_the_squares_of_all_kernels(name):
+    model = networks.build(small(name, l2=0.01))
+    kernels = [
+        w for w in model.trainable_weights if w.path.endswith("kernel") and len(w.shape) > 1
+    ]
+    if name == "ave":  # fc3's two weights scale a distance and are left alone
+        kernels = [w for w in kernels if "fc3" not in w.path]
+    assert len(kernels) == 16 + {"l3": 2, "ave": 4, "avol": 4}[name]
+    expected = 0.01 / 2 * sum(float(np.sum(np.square(w))) for w in kernels)
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+    assert not networks.build(small(name, l2=0.0)).losses
+
+
 def test_statistics_of_a_batch_are_those_of_all_replicas():
     model = networks.build(small("ave"))
     norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
