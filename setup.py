@@ -18,11 +18,13 @@ BASE = [
 ]
 EXTRAS = {
     "beam": ["apache-beam>=2.60,<2.78"],
+    "media": ["av>=18,<19"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
     "benchmark": ["torch>=2.4,<3", "faiss-cpu>=1.8,<2"],
 }
 EXTRAS["test"] = [
     *EXTRAS["beam"],
+    *EXTRAS["media"],
     "pytest>=8,<10",
     "ruff>=0.6,<0.18",
     "scikit-learn>=1.4,<2",

@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
@@ -52,9 +54,20 @@ def stderr_to_file() -> Iterator[Log]:
             os.remove(path)
 
 
-def tell_progress(plan: Plan, index: int, done: int) -> None:
+class Progress:
     """Lets the bar know how many inputs of an unfinished shard are done."""
-    files.write_text(plan.staged(index) + PROGRESS, str(done))
+
+    def __init__(self, plan: Plan, index: int) -> None:
+        """Starts with none, whatever an earlier run has told."""
+        self._path = plan.staged(index) + PROGRESS
+        self._last = -math.inf
+        self.tell(0)
+
+    def tell(self, done: int) -> None:
+        """Tells a number, at most once a second."""
+        if time.monotonic() - self._last >= 1:
+            files.write_text(self._path, str(done))
+            self._last = time.monotonic()
 
 
 def inputs_done(plan: Plan, shards: Sequence[int]) -> int:
