@@ -128,7 +128,7 @@ def read_audible(path: str) -> np.ndarray:
     loudness = np.sqrt(np.mean(steps**2, axis=1))
     heard = loudness > max(_FLOOR, _DEPTH * loudness.max(initial=0))
     if not heard.any():
-        raise UserError(f"{path}: this recording is silent")
+        raise UserError(f"{path}: nothing is to be heard in it")
     # The number of steps since something was heard.
     places = np.arange(len(heard))
     last = np.maximum.accumulate(np.where(heard, places, -1))

@@ -107,7 +107,7 @@ class SceneConfig:
                 )
         if sum(self.shares) > 1 + 1e-9:
             raise ConfigurationError(f"the shares of scenes sum to {sum(self.shares):g}, above 1")
-        if self.max_objects * self.max_object_area > 0.6:
+        if self.max_objects * self.max_object_area > 0.6 + 1e-9:
             raise ConfigurationError(
                 f"max_objects is {self.max_objects} and max_object_area {self.max_object_area}:"
                 " objects would cover more than 0.6 of the picture"

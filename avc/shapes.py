@@ -72,7 +72,7 @@ def pixel_grid(height: int, width: int) -> Grid:
 
 
 def posed_grid(size: int, angle: float, stretch: Point, flip: bool) -> Grid:
-    """A square canvas of [-1.5, 1.5] on which upright shapes appear turned and stretched.
+    """A square canvas of [-1.7, 1.7] on which upright shapes appear turned and stretched.
 
     Args:
       size: pixels a side.
@@ -80,7 +80,7 @@ def posed_grid(size: int, angle: float, stretch: Point, flip: bool) -> Grid:
       stretch: factors of width and height.
       flip: whether left and right change places.
     """
-    axis = ((np.arange(size) + 0.5) / size * 3 - 1.5).astype(np.float32)
+    axis = ((np.arange(size) + 0.5) / size * 3.4 - 1.7).astype(np.float32)
     x, y = axis[None, :], axis[:, None]
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     u, v = cosine * x + sine * y, cosine * y - sine * x

@@ -196,7 +196,7 @@ def _engine(num_samples: int, voice: _Voice, rng: np.random.Generator) -> np.nda
     amplitudes *= np.random.default_rng(int(voice[1] * 1e6)).uniform(0.3, 1.0, 40)
     phase = _phase(course)
     tone = _harmonics(phase, amplitudes) * (1 + 0.5 * np.sin(np.pi * phase))
-    return tone / tone.std() + 0.35 * _band_noise(num_samples, 60, 2500, 0.6, rng)
+    return tone / (tone.std() + 1e-9) + 0.35 * _band_noise(num_samples, 60, 2500, 0.6, rng)
 
 
 def _guitar(num_samples: int, voice: _Voice, rng: np.random.Generator) -> np.ndarray:
@@ -227,8 +227,8 @@ def _rain(num_samples: int, voice: _Voice, rng: np.random.Generator) -> np.ndarr
     where = rng.integers(0, num_samples, int(num_samples / SAMPLE_RATE_HZ * rng.uniform(20, 80)))
     drops[where] = rng.uniform(-1, 1, len(where))
     t = _seconds(240)
-    patter = np.convolve(drops, np.sin(2 * np.pi * 2500 * t) * np.exp(-t / 0.0012), "same")
-    return hiss + 4 * patter
+    patter = np.convolve(drops, np.sin(2 * np.pi * 2500 * t) * np.exp(-t / 0.0012))
+    return hiss + 4 * patter[:num_samples]
 
 
 def _siren(num_samples: int, voice: _Voice, rng: np.random.Generator) -> np.ndarray:
