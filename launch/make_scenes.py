@@ -19,7 +19,7 @@ fonts-noto-color-emoji; needs Pillow) in place of own ones:
 Test sets with exactly two objects, of which one sounds all the time:
 
     python -m launch.make_scenes --output=/data/scenes --split=test --name=test_two \\
-        --num_clips=500 --set=min_objects=2,max_objects=2,min_sounding_share=1 \\
+        --num_clips=500 --set=min_objects=2,max_objects=2,min_sounding_share=1,silent_share=0 \\
         --set=two_classes_share=0,same_class_share=0,switch_share=0,off_screen_share=0
 
 Time: a few seconds to start, then about 40 clips a second of each core; 130 kB a clip.
@@ -53,11 +53,14 @@ flags.mark_flags_as_required(["output"])
 
 def main() -> None:
     """Makes the scenes that the flags describe."""
-    # After the flags are read, so that --help does not wait for TensorFlow.
-    from avc import scene_world
-    from avc.scene_shards import SceneSet, make_scenes
-    from avc.scenes import SceneConfig
-    from crossmodal.configuration import field_types
+    # PyAV is an extra of the package, and TensorFlow takes seconds: --help works without.
+    try:
+        from avc import scene_world
+        from avc.scene_shards import SceneSet, make_scenes
+        from avc.scenes import SceneConfig
+        from crossmodal.configuration import field_types
+    except ImportError as error:
+        commands.fail(f"{error}: install the package with its media extra")
 
     world_files = scene_world.WorldFiles(
         FLAGS.sounds, FLAGS.sprites, FLAGS.classes, tuple(FLAGS.only)
