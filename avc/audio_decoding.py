@@ -138,13 +138,15 @@ def _aligned(frames: Iterable[TimedFrame], rate: int, anchor: Anchor) -> Iterato
 def _index(begin: Fraction, frame: av.AudioFrame, anchor: Anchor) -> int:
     """Which sample of the track a frame begins with.
 
-    Time stamps of a thousandth of a second tell it to within some samples; where all frames
-    have one length, that makes it certain.
+    Coarse time stamps tell it to within some samples; where all frames have one length, that
+    makes it certain.
     """
     index = round((begin - anchor.begin) * frame.sample_rate)
+    if (1 / frame.time_base) % frame.sample_rate == 0:
+        return index
     later = index - anchor.samples
     exact = anchor.samples + round(later / frame.samples) * frame.samples
-    return exact if abs(exact - index) <= 1 + frame.sample_rate // 1000 else index
+    return exact if abs(exact - index) <= 1 + frame.time_base * frame.sample_rate else index
 
 
 def _format(frame: av.AudioFrame) -> tuple[int, str, str]:
@@ -160,9 +162,11 @@ def _channels(frame: av.AudioFrame) -> np.ndarray:
 
 
 def _to_frame(channels: np.ndarray, like: av.AudioFrame, layout: str = "") -> av.AudioFrame:
-    planar = av.AudioFormat(like.format.name).planar
+    """The reverse of `_channels`."""
+    if like.format.is_packed:
+        channels = channels.T.reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(channels), planar.name, layout or like.layout.name
+        np.ascontiguousarray(channels), like.format.name, layout or like.layout.name
     )
     frame.sample_rate = like.sample_rate
     return frame
@@ -180,19 +184,19 @@ class SampleWindow:
         self.end: int | None = None
         self._pieces = pieces
         self._held: list[tuple[int, np.ndarray]] = []
+        self._reached = 0
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Samples from index `first` to before `last`, fewer if the sound ends: int16 [n]."""
-        reached = max((p + len(s) for p, s in self._held), default=0)
-        while self.end is None and reached < last:
+        while self.end is None and self._reached < last:
             piece = next(self._pieces, None)
             if piece is None:
-                self.end = reached
+                self.end = self._reached
                 break
-            reached = piece[0] + len(piece[1])
-            if reached > first:
+            self._reached = piece[0] + len(piece[1])
+            if self._reached > first:
                 self._held.append(piece)
-        samples = np.zeros(max(0, min(last, reached) - first), np.int16)
+        samples = np.zeros(max(0, min(last, self._reached) - first), np.int16)
         for position, piece in self._held:
             begin, end = max(position, first), min(position + len(piece), last)
             if begin < end:

@@ -132,6 +132,9 @@ class ClipReader:
                 frames = track.frames()
                 if kind == "video":
                     frames = itertools.dropwhile(lambda timed: not timed.frame.key_frame, frames)
+                else:
+                    # Some decoders cut the first one short, as if the file began there.
+                    next(frames, None)
                 first = next(frames, None)
                 if first and first.begin - self.origin <= needed:
                     return track, itertools.chain([first], frames)

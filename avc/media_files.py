@@ -6,6 +6,7 @@ reason; what is damaged is decoded as far as it goes. Times are exact fractions 
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
@@ -99,6 +100,8 @@ class Track:
             raise MediaError(self.path, f"no decoder for its {kind} stream")
         if kind == "video":
             width, height = stream.codec_context.width, stream.codec_context.height
+            if not width * height:
+                width, height = _claimed_size(self.path, max_pixels)
             if width * height > max_pixels:
                 size = f"{width} x {height}"
                 raise MediaError(self.path, f"picture of {size} is larger than {max_pixels} pixels")
@@ -202,6 +205,21 @@ def _open(path: str, max_pixels: int) -> av.container.InputContainer:
         raise MediaError(path, error.strerror.lower()) from error
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise MediaError(path, _why_unreadable(path)) from error
+
+
+def _claimed_size(path: str, max_pixels: int) -> tuple[int, int]:
+    """Width and height that FFmpeg will not hear of: it tells them in its log alone."""
+    level, once = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as lines:
+            _open(path, max_pixels).close()
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(once)
+    sizes = [re.search(r"Picture size (\d+)x(\d+)", line) for _, _, line in lines]
+    return max(((int(size[1]), int(size[2])) for size in sizes if size), default=(0, 0))
 
 
 def _why_unreadable(path: str) -> str:
