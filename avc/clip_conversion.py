@@ -113,17 +113,17 @@ def convert(
     settings = {**config.settings(), **to_dict(split), **digests}
     plan = make_plan(conversion.output, settings, assignment.videos, conversion.num_shards)
     table = os.path.join(os.path.dirname(plan.prefix), "manifest.csv")
-    manifest = sharded_output.read_manifest(plan)
-    done = not sharded_output.pending(plan) and manifest and tf.io.gfile.exists(table)
+    done = sharded_output.is_complete(plan) and tf.io.gfile.exists(table)
     if not done:
-        files.check_writable(table, "output")
         beam_conversion.make_shards(plan, MakeShard(config), execution)
         if config.drop_duplicate_audio:
             clip_duplicates.drop(plan)
-        manifest = sharded_output.finish(plan, _description(config))
+        sharded_output.finish(plan, _description(config))
+    manifest = sharded_output.read_manifest(plan)
     rows = clip_manifest.merge(manifest["shards"], assignment.left_out)
     if not done:
-        files.write_text(table, clip_manifest.to_csv(rows))
+        sharded_output.put(plan, table, clip_manifest.to_csv(rows))
+        sharded_output.discard(plan)
     if not manifest["records"]:
         raise UserError(f"no clip could be written; {table} says why, file by file")
     counts, twice = clip_manifest.count(rows), tuple(sorted(assignment.twice))

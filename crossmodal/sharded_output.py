@@ -74,7 +74,7 @@ def notes(plan: Plan) -> list[dict]:
 
 
 def finish(plan: Plan, description: dict) -> dict:
-    """Puts all shards in place and writes the manifest.
+    """Puts all shards in place and writes the manifest; `discard` is left to be done.
 
     Args:
       plan: the set, without pending shards.
@@ -97,9 +97,32 @@ def finish(plan: Plan, description: dict) -> dict:
     for index, entry in enumerate(entries):
         if entry["records"] and tf.io.gfile.exists(plan.staged(index)):
             tf.io.gfile.rename(plan.staged(index), plan.final(index), overwrite=True)
-    write_json(plan.manifest, manifest)
-    discard(plan)
+    put(plan, plan.manifest, json.dumps(manifest, indent=1) + "\n")
     return read_manifest(plan)
+
+
+def put(plan: Plan, path: str, text: str) -> None:
+    """Writes a file of the set whole; a kill leaves its pieces in the staging folder.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    staged = os.path.join(plan.staging, os.path.basename(path))
+    try:
+        files.write_text(staged, text)
+        tf.io.gfile.rename(staged, path, overwrite=True)
+    except tf.errors.OpError as error:
+        raise UserError(f"{path}: cannot be written ({error.message})") from error
+
+
+def is_complete(plan: Plan, is_usable: Callable[[dict], bool] = lambda note: True) -> bool:
+    """Whether nothing at all is left to be done; the arguments are those of `pending`.
+
+    Raises:
+      UserError: files of something else are where the output should go.
+    """
+    there = tf.io.gfile.exists(plan.manifest) and not tf.io.gfile.exists(plan.staging)
+    return not pending(plan, is_usable) and there
 
 
 def discard(plan: Plan) -> None:

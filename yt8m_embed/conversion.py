@@ -87,10 +87,8 @@ def convert(conversion: Conversion, execution: Execution) -> Result:
     def is_usable(note: dict) -> bool:
         return conversion.on_bad_record == "skip" or not note["skipped"]
 
-    shards = sharded_output.pending(plan, is_usable)
-    manifest = sharded_output.read_manifest(plan)
-    if manifest and not shards:
-        return Result(plan.manifest, manifest, False)
+    if sharded_output.is_complete(plan, is_usable):
+        return Result(plan.manifest, sharded_output.read_manifest(plan), False)
     make = MakeShard(conversion.on_bad_record)
     beam_conversion.make_shards(plan, make, execution, is_usable)
     notes = sharded_output.notes(plan)
@@ -99,6 +97,7 @@ def convert(conversion: Conversion, execution: Execution) -> Result:
         raise UserError(f"no record is usable in {inputs[0]} and the other inputs")
     skipped = {"skipped": sum(len(note["skipped"]) for note in notes)}
     manifest = sharded_output.finish(plan, {**skipped, **_description(conversion)})
+    sharded_output.discard(plan)
     return Result(plan.manifest, manifest, True)
 
 
