@@ -2,10 +2,11 @@
 
 import dataclasses
 import glob
+import itertools
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -36,8 +37,8 @@ def list_inputs(where: str) -> list[InputFile]:
     Args:
       where: a folder, which is searched with all its folders, or glob patterns separated
         by commas. Hidden files and folders are left out of a search. Files of patterns
-        (where "**" stands for any folders) are named from the last folder before the first
-        wildcard.
+        (where "**" stands for any folders) are named from the last folder that all patterns
+        share before their first wildcards.
 
     Raises:
       UserError: there is no such folder or file, or no file in it.
@@ -51,11 +52,10 @@ def list_inputs(where: str) -> list[InputFile]:
     elif not re.search(r"[*?\[,]", where) and not tf.io.gfile.exists(where):
         raise UserError(f"--input={where}: there is no such folder or file")
     else:
-        found = {}
-        for pattern in where.split(","):
-            folder = os.path.dirname(re.split(r"[*?\[]", pattern)[0])
-            for path in _expand(pattern):
-                found[_name(path, folder)] = path
+        patterns = where.split(",")
+        paths = {shard_plan.absolute(path) for pattern in patterns for path in _expand(pattern)}
+        folder = _common_folder(patterns)
+        found = {_name(path, folder): path for path in paths}
     described = (_describe(path, name) for name, path in found.items())
     return sorted(described, key=lambda file: file.name)
 
@@ -67,13 +67,21 @@ def check_output(where: str, output: str) -> None:
       UserError: it is.
     """
     target = shard_plan.absolute(output)
-    for pattern in where.split(","):
+    folder = tf.io.gfile.isdir(where)
+    for pattern in [where] if folder else where.split(","):
         source = shard_plan.absolute(pattern)
-        inside = tf.io.gfile.isdir(where) and f"{target}/".startswith(f"{source.rstrip('/')}/")
+        inside = folder and f"{target}/".startswith(f"{source.rstrip('/')}/")
         if inside or shard_plan.matches(source, os.path.join(target, "manifest.csv")):
             raise UserError(
                 f"--output={output} is inside --input={where}: choose a folder outside it"
             )
+
+
+def _common_folder(patterns: Sequence[str]) -> str:
+    fixed = [os.path.dirname(re.split(r"[*?\[]", shard_plan.absolute(p))[0]) for p in patterns]
+    levels = zip(*(folder.split("/") for folder in fixed), strict=False)
+    shared = itertools.takewhile(lambda level: len(set(level)) == 1, levels)
+    return "/".join(level[0] for level in shared)
 
 
 def _expand(pattern: str) -> list[str]:

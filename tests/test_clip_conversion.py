@@ -498,11 +498,11 @@ def test_a_crash_of_the_decoder_costs_one_file(tmp_path):
     with pytest.raises(MediaError, match=r"long\.mp4: its decoder was ended by SIGSEGV"):
         for _ in process.read(path, config):
             crash()
-    # It serves the next file, and one whose reader stops in the middle.
-    next(process.read(path, config))
     text = odd_media.text(tmp_path)
     with pytest.raises(MediaError, match="not a video file"):
         list(process.read(str(text), config))
+    # A reader that stops in the middle leaves nothing for the next one.
+    assert same(next(process.read(path, config)), expected[0])
     assert len(list(process.read(path, config, [3.0]))) == 2
     process.close()
 
@@ -559,7 +559,7 @@ def test_killed_at_random_with_two_processes_it_ends_with_the_bytes_of_one(tmp_p
     line = command(tmp_path / "in", output, *flags)
     rng = random.Random(0)
     killed = 0
-    for wait in (0.0, 0.5, rng.uniform(1, 3)):
+    for wait in (0.0, rng.uniform(0, 3)):
         process = subprocess.Popen(
             line, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
         )

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import pytest
 
@@ -134,8 +135,6 @@ def test_a_file_that_cannot_be_used_is_listed():
 
 
 def test_folders_are_searched_and_patterns_expanded(tmp_path):
-    import os
-
     for name in ["b/c d/ü.mp4", "a.mp4", ".hidden", ".cache/x.mp4", "b/.y.mp4"]:
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,9 +153,15 @@ def test_folders_are_searched_and_patterns_expanded(tmp_path):
         "\\udcff.mp4": "its name is not UTF-8: rename it",
     }
     assert [f.name for f in found] == sorted(f.name for f in found)
-    found = clip_files.list_inputs(f"{tmp_path}/in/b/c*/*.mp4,{tmp_path}/in/a.mp4")
-    assert [f.name for f in found] == ["a.mp4", "c d/ü.mp4"]
+    found = clip_files.list_inputs(f"{tmp_path}/in/b/c?d/*.mp4,{tmp_path}/in/a.mp4")
+    assert [f.name for f in found] == ["a.mp4", "b/c d/ü.mp4"]
     assert found[0].description["bytes"] == 1
+    found = clip_files.list_inputs(f"{tmp_path}/in/b/c?d/*,{tmp_path}/in/b/**/*.mp4")
+    assert [f.name for f in found if "circle" not in f.name] == ["c d/ü.mp4"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.mp4").write_bytes(b"x")
+    found = clip_files.list_inputs(f"{tmp_path}/in/a*,{tmp_path}/other/*,{tmp_path}/in/*.mp4")
+    assert [f.name for f in found if not f.problem] == ["in/a.mp4", "other/a.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -184,3 +189,19 @@ def test_the_output_must_not_be_input(tmp_path):
         clip_files.check_output(f"{tmp_path}/*/*", str(tmp_path / "out"))
     clip_files.check_output(str(tmp_path / "in"), str(tmp_path / "inside"))
     clip_files.check_output(f"{tmp_path}/in/*.mp4", str(tmp_path / "in" / "out"))
+
+
+@pytest.mark.parametrize(
+    ("number", "asked", "expected"),
+    [(3, 0, 3), (100, 0, 16), (1000, 0, 32), (100_000, 0, 1024), (10, 4, 4), (10, 40, 10)],
+)
+def test_files_are_dealt_out_to_shards(number, asked, expected):
+    conversion = pytest.importorskip("avc.clip_conversion")
+    plan = assign([f"{i:06}.mp4" for i in range(number)], None)
+    made = conversion.make_plan("/out", {}, plan.videos, asked)
+    assert list(made.names) == [f"train-{i:05}-of-{expected:05}.tfrecord" for i in range(expected)]
+    sizes = {len(shard) for shard in made.sources}
+    assert sum(map(len, made.sources)) == number and max(sizes) - min(sizes) <= 1
+    assert [s["file"] for s in made.sources[1]] == [
+        f"{i:06}.mp4" for i in range(1, number, expected)
+    ]
