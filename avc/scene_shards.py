@@ -11,6 +11,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 
+import tensorflow as tf
 from tqdm import tqdm
 
 from avc import scene_rendering, scene_video
@@ -191,7 +192,7 @@ def _save_configuration(scenes: SceneSet, world: World) -> None:
         "display_names": {entry.name: entry.display_name for entry in world.classes},
         "digests": world.digests,
     }
-    if os.path.exists(path):
+    if tf.io.gfile.exists(path):
         changes = configuration.differences(configuration.load(path), values)
         if changes:
             raise ConfigurationError(
@@ -206,12 +207,12 @@ def _save_configuration(scenes: SceneSet, world: World) -> None:
 def _is_whole(shard: Shard) -> bool:
     """Whether a file is there with all its records; what is damaged is made again."""
     try:
-        with open(shard.path, "rb") as file:
+        with tf.io.gfile.GFile(shard.path, "rb") as file:
             good, damage = tfrecord.salvage(file.read())
-    except FileNotFoundError:
+    except tf.errors.NotFoundError:
         return False
-    except OSError as error:
-        raise UserError(f"{shard.path}: {error.strerror}") from error
+    except tf.errors.OpError as error:
+        raise UserError(f"{shard.path}: {error.message}") from error
     return len(good) == shard.num_records and not damage
 
 

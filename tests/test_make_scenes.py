@@ -3,6 +3,7 @@
 import fractions
 import io
 import json
+import os
 import shutil
 
 import av
@@ -10,17 +11,18 @@ import numpy as np
 import pytest
 from launching import launch
 
-from avc import encoding, recordings, records, scene_classes, sprite_files, synthesis
+from avc import encoding, recordings, records, scene_classes, sprite_files, sprites, synthesis
 from avc.reading import open_clips
 from crossmodal import tfrecord
 from crossmodal.errors import UserError
 
+EMOJI = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 SMALL = "picture_size=32,clip_seconds=0.5,clutter=2"
 
 
 def make(folder, *arguments, **flags):
     flags = {"num_clips": 6, "clips_per_shard": 3, "set": SMALL} | flags
-    return launch("make_scenes", *arguments, output=folder, **flags)
+    return launch("make_scenes", *arguments, **({"output": folder} | flags))
 
 
 def contents(folder):
@@ -142,6 +144,7 @@ def shown_picture(jpeg):
     ({"sprites": "/nowhere"}, "--sprites=/nowhere: no such file or folder"),
     ({"classes": "/nowhere.csv"}, "/nowhere.csv"),
     ({"mp4": 7}, "num_mp4 is 7"),
+    ({"output": "/proc/scenes"}, "--output=/proc/scenes"),
 ])
 def test_a_mistake_is_one_line(tmp_path, flags, message):
     outcome = make(tmp_path / "out", **flags)
@@ -264,9 +267,20 @@ def test_a_font_without_the_pictures_is_one_line(tmp_path):
         sprite_files.find_pictures(str(tmp_path / "font.ttf"), scene_classes.ESC10)
 
 
-def test_own_classes_have_both_a_sprite_and_a_sound():
-    from avc import sprites
+@pytest.mark.skipif(not os.path.exists(EMOJI), reason="there is no emoji font")
+def test_an_emoji_font_has_a_picture_for_every_class():
+    pytest.importorskip("PIL")
+    classes = scene_classes.ESC10 + scene_classes.OWN
+    found = sprite_files.find_pictures(EMOJI, classes)
+    images = {}
+    for entry in classes:
+        image = sprite_files.read_glyph(*found.by_class[entry.name][0])
+        assert min(image.shape[:2]) > 60 and image[..., :3].std() > 0.05
+        images[entry.character] = image.tobytes()
+    assert len(set(images.values())) == len(images) == 17
 
+
+def test_own_classes_have_both_a_sprite_and_a_sound():
     names = [entry.name for entry in scene_classes.OWN]
     assert names == sorted(sprites.NAMES) == sorted(synthesis.NAMES)
     for table in (scene_classes.OWN, scene_classes.ESC10):
