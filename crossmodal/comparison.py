@@ -63,6 +63,30 @@ def bootstrap_mean(
     return Interval(float(np.average(values, weights=weights)), float(low), float(high), confidence)
 
 
+def grouped_mean(
+    values: np.ndarray, seed: int, groups: np.ndarray | None = None, **options
+) -> Interval:
+    """Percentile interval of a mean over items, resampling them or the groups they are in.
+
+    Args:
+      values: [items].
+      seed: of the resampling.
+      groups: [items], a number or name for items that belong together, as several windows
+        of one video do; None where every item stands for itself.
+      **options: of `bootstrap_mean`.
+
+    Raises:
+      UserError: there are no items, or not as many groups.
+    """
+    if groups is None:
+        return bootstrap_mean(values, np.ones(len(values)), seed, **options)
+    if len(groups) != len(values):
+        raise UserError(f"{len(groups)} groups for {len(values)} values")
+    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    means = np.bincount(place, values, len(sizes)) / sizes
+    return bootstrap_mean(means, sizes, seed, **options)
+
+
 def system_interval(scores: GalleryScores, metric: str, seed: int, **options) -> Interval:
     """Interval of one system's `metric`, a key of `scores.per_query`.
 
