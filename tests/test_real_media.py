@@ -67,7 +67,7 @@ def psnr(a, b):
 def test_every_frame_is_the_one_shown_at_its_time(path, clips):
     frames, _ = plain_frames(path)
     source = probe(path)
-    checked = 0
+    checked = compared = 0
     for clip in clips:
         begin = round(clip.start_seconds * 25)
         assert clip.frame_seconds[0] == 0
@@ -80,7 +80,7 @@ def test_every_frame_is_the_one_shown_at_its_time(path, clips):
         ]
         changes = [k for k in range(len(shown)) if k == 0 or shown[k] != shown[k - 1]]
         assert steps.tolist() == changes
-        for step, data in list(zip(steps, clip.frames, strict=True))[::12]:
+        for step, data in list(zip(steps, clip.frames, strict=True))[::9]:
             rgb = tf.io.decode_jpeg(data).numpy()
             assert min(rgb.shape[:2]) == 256
             assert rgb.shape[1] / rgb.shape[0] == pytest.approx(
@@ -97,11 +97,15 @@ def test_every_frame_is_the_one_shown_at_its_time(path, clips):
 
             score = psnr(rgb, scaled(i))
             assert score > 27
-            # No other picture is more like it, but for one that looks the same.
+            # Going from a neighbour to this picture, it lies at 1, the neighbour at 0.
             for other in (i - 1, i + 1):
-                assert score >= psnr(rgb, scaled(other)) - 0.5
+                difference = scaled(i) - scaled(other)
+                if np.mean(difference**2) > 2:
+                    share = np.sum((rgb - scaled(other)) * difference) / np.sum(difference**2)
+                    assert 0.5 < share < 1.5
+                    compared += 1
             checked += 1
-    assert checked >= 2
+    assert checked >= 2 and compared >= 1
 
 
 def test_the_sound_is_that_of_the_same_seconds(path, clips):
