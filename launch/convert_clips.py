@@ -13,8 +13,8 @@ and every row of the label table that found no file. Run again, the command does
 broken off, it goes on where it was. Forms of tables, records, splits, filters and the
 manifest: docs/clips.md.
 
-Time: a few seconds to start, then what decoding and encoding JPEG takes: about 10 seconds of
-25 fps video of 480 x 270 in 1 s of one core; processes share the work.
+Time: some seconds to start, then what decoding and encoding JPEG takes: about 20 seconds of
+video each second of one core; processes share the work.
 """
 
 import math
