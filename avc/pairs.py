@@ -46,7 +46,7 @@ def draw(
 
     Returns:
       For P = pairs_per_read, of the same shapes for every clip:
-        id, video: strings.
+        id, video: strings [P].
         frame: uint8 [P, image_size, image_size, 3].
         brightness, saturation: float32 [P], for `avc.augmentation`.
         frame_seconds: float32 [P], the pair's moment, from the clip's start.
@@ -92,8 +92,8 @@ def draw(
         }
 
     pairs = {
-        "id": example["id"],
-        "video": example["video"],
+        "id": tf.repeat(example["id"], number),
+        "video": tf.repeat(example["video"], number),
         "frame": tf.stack(decoded),
         "brightness": brightness,
         "saturation": saturation,
@@ -145,30 +145,24 @@ def _checked(example: Mapping[str, tf.Tensor], config: PairConfig) -> tf.Tensor:
 
 
 def combine(batch: Mapping[str, tf.Tensor], config: PairConfig, seed: tf.Tensor) -> Tensors:
-    """Makes rows of the pairs of several clips, and mismatched pairs among them.
+    """Makes a batch of pairs of several clips, and mismatched pairs among them.
 
     Args:
-      batch: what `draw` gave, batched.
+      batch: of what `draw` gave one pair a clip, [batch, ...].
       config: the same as for `draw`.
       seed: two integers; they alone decide on everything random.
 
     Returns:
-      What `draw` gave with one dimension `[rows]`, clip by clip, instead of the clips'
-      and the pairs', without `other_*`, and for `in_batch`:
-        key: int64 [rows], for `avc.derangement.derange`: equal for the same video, or
+      The batch without `other_*`, and for `in_batch`:
+        key: int64 [batch], for `avc.derangement.derange`: equal for the same video, or
           with `any_time` for the same clip.
       for `independent`:
-        label: int32 [rows], 1 for a true pair and 0 for a mismatched one.
-        audio_row: int32 [rows], in which row the clip is that the sound is from.
-        unplaced: int32 [rows], in each the number of pairs that stayed true because the
+        label: int32 [batch], 1 for a true pair and 0 for a mismatched one.
+        audio_row: int32 [batch], in which row the clip is that the sound is from.
+        unplaced: int32 [batch], in each the number of pairs that stayed true because the
           batch held too little sound of other videos.
     """
-    pairs = {
-        name: tf.repeat(value, config.pairs_per_read)
-        if name in ("id", "video")
-        else tf.reshape(value, [-1, *value.shape[2:]])
-        for name, value in batch.items()
-    }
+    pairs = dict(batch)
     key_seed, label_seed = tf.unstack(tf.random.split(tf.cast(seed, tf.int64), 2))
     if config.negatives == "in_batch":
         by_clip = config.negatives_from == "any_time"

@@ -33,8 +33,7 @@ def drawn(settings, number=5, example=CLIP, encoding="pcm16", seed=0):
     """Pairs of several reads of one clip, as arrays [number * pairs_per_read, ...]."""
     call = graph(settings, encoding)
     reads = [call(example, tf.constant([i, seed], tf.int64)) for i in range(number)]
-    names = [name for name in reads[0] if name not in ("id", "video")]
-    return {name: np.concatenate([read[name].numpy() for read in reads]) for name in names}
+    return {name: np.concatenate([read[name].numpy() for read in reads]) for name in reads[0]}
 
 
 def middles(pairs, name="waveform"):
@@ -118,7 +117,7 @@ def test_both_classes_lie_alike_on_the_grid(misalignment, negatives_from):
     call = graph(settings, "pcm16")
     examples = [parsed(video=f"v{i % 3}") for i in range(15)]
     reads = [call(each, tf.constant([i, 3], tf.int64)) for i, each in enumerate(examples)]
-    batch = {name: tf.stack([read[name] for read in reads]) for name in reads[0]}
+    batch = {name: tf.concat([read[name] for read in reads], 0) for name in reads[0]}
     rows = {name: v.numpy() for name, v in combine(batch, settings, tf.constant([5, 5])).items()}
     true, mismatched = (rows["waveform"][rows["label"] == label] for label in (1, 0))
     assert min(len(true), len(mismatched)) > 40
@@ -127,13 +126,13 @@ def test_both_classes_lie_alike_on_the_grid(misalignment, negatives_from):
 
 
 def batch_of(videos, number=2, mismatches=False):
-    """A batch as `draw` makes it, without pictures: each sound tells row and purpose."""
-    rows = np.arange(len(videos) * number).reshape(len(videos), number)
+    """A batch of `number` pairs a clip, without pictures: each sound tells row and purpose."""
+    rows = np.arange(len(videos) * number)
     flags = np.broadcast_to(mismatches, rows.shape)
     own = rows[..., None].repeat(3, -1).astype(np.int16)
     return {
-        "id": tf.constant([f"clip {i}" for i in range(len(videos))]),
-        "video": tf.constant(videos),
+        "id": tf.constant(np.repeat([f"clip {i}" for i in range(len(videos))], number)),
+        "video": tf.constant(np.repeat(videos, number)),
         "frame_seconds": tf.constant(rows, tf.float32),
         "waveform": tf.constant(own),
         "gain": tf.constant(rows + 0.25, tf.float32),
@@ -199,7 +198,7 @@ def test_what_cannot_be_placed_stays_true_and_is_counted():
     true = rows["label"] == 1
     np.testing.assert_array_equal(rows["waveform"][true, 0], np.arange(10)[true])
     # Another moment of the own clip is always there.
-    own = batch_of(videos, 1, np.ones((10, 1), bool))
+    own = batch_of(videos, 1, True)
     rows = combined(own, settings)
     assert rows["label"].sum() == 0 and (rows["unplaced"] == 0).all()
     np.testing.assert_array_equal(rows["waveform"][:, 0], np.arange(10) + 1000)
@@ -324,7 +323,8 @@ def test_shapes_are_known_before_anything_is_drawn():
     dataset = tf.data.Dataset.range(4).map(
         lambda i: draw(CLIP, settings, WHOLE_FRAME, "pcm16", tf.stack([i, i]))
     )
-    dataset = dataset.batch(4, drop_remainder=True).map(lambda b: combine(b, settings, [1, 1]))
+    dataset = dataset.unbatch().batch(12, drop_remainder=True)
+    dataset = dataset.map(lambda b: combine(b, settings, [1, 1]))
     for name, spec in dataset.element_spec.items():
         assert spec.shape[0] == 12, name
         assert spec.shape.is_fully_defined(), name

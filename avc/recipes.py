@@ -1,0 +1,114 @@
+"""Whole sets of choices: a network, its inputs, its loss and its optimiser.
+
+`l3`, `ave` and `avol` carry what Objects that Sound, section 3.3, says: 128 pairs a replica,
+Adam, weight decay 1e-5, the learning rate times 0.94 every 16 epochs. Its initial value
+came from a grid search (`launch.sweep_avc`); L3's about 1e-4. An epoch is clips / batch.
+`contrast` is beyond the paper: AVE's towers under an all-pairs contrast.
+"""
+
+import dataclasses
+
+from avc.configuration import NetworkConfig
+from avc.frames import FrameConfig
+from avc.pair_config import PairConfig
+from crossmodal.configuration import check_choice, check_range
+from crossmodal.errors import ConfigurationError
+
+OBJECTIVES = ("correspondence", "infonce")
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What is made small.
+
+    Attributes:
+      objective: `correspondence`, or `infonce`: every sound of the batch against every
+        picture.
+      contrast_temperature: of `infonce`.
+      negatives_within: clips in a row among which mismatched pairs are sought, so that a
+        batch gives the same pairs on one replica as on several; a divisor of a replica's
+        part of the batch.
+    """
+
+    objective: str = "correspondence"
+    contrast_temperature: float = 0.07
+    negatives_within: int = 64
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for a value outside its choices or range."""
+        check_choice("objective", self.objective, OBJECTIVES)
+        check_range("contrast_temperature", self.contrast_temperature, 1e-4, 1e4)
+        check_range("negatives_within", self.negatives_within, 2, 1_000_000)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam and its schedule.
+
+    Attributes:
+      learning_rate: the first.
+      decay_rate: the rate is multiplied by it every `decay_epochs`.
+      decay_epochs: passes over as many clips as there are.
+      weight_decay: decoupled from the gradient (AdamW), of kernels; 0 where `l2` does it.
+      clip_norm: largest norm of the whole gradient; 0 for none.
+    """
+
+    learning_rate: float = 1e-4
+    decay_rate: float = 0.94
+    decay_epochs: float = 16.0
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for a value outside its range."""
+        check_range("learning_rate", self.learning_rate, 1e-9, 1e3)
+        check_range("decay_rate", self.decay_rate, 1e-6, 1)
+        check_range("decay_epochs", self.decay_epochs, 1e-6, 1e9)
+        check_range("weight_decay", self.weight_decay, 0, 1e3)
+        check_range("clip_norm", self.clip_norm, 0, 1e9)
+
+
+@dataclasses.dataclass(frozen=True)
+class AvcConfig:
+    """A recipe.
+
+    Attributes:
+      batch_size: clips in a step over all replicas; with negatives from the batch each
+        gives a true and a mismatched pair.
+    """
+
+    recipe: str
+    network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
+    frames: FrameConfig = dataclasses.field(default_factory=FrameConfig)
+    pairs: PairConfig = dataclasses.field(default_factory=PairConfig)
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    batch_size: int = 64
+    max_steps: int = 100_000
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError unless the parts fit each other."""
+        check_range("batch_size", self.batch_size, 1, 1_000_000)
+        check_range("max_steps", self.max_steps, 1, 1_000_000_000)
+        audio = self.network.audio
+        if audio.sample_rate_hz != self.pairs.sample_rate_hz:
+            raise ConfigurationError(
+                f"pairs.sample_rate_hz is {self.pairs.sample_rate_hz} and that of the"
+                f" spectrogram {audio.sample_rate_hz}: they must be equal"
+            )
+        if self.loss.objective == "infonce" and self.pairs.negatives != "in_batch":
+            raise ConfigurationError("objective infonce needs negatives in_batch")
+
+
+def _named(name: str, **parts: object) -> AvcConfig:
+    return AvcConfig(name, **parts)
+
+
+RECIPES = {
+    "l3": _named("l3", network=NetworkConfig(network="l3")),
+    "ave": _named("ave", network=NetworkConfig(network="ave")),
+    "avol": _named("avol", network=NetworkConfig(network="avol")),
+    "contrast": _named(
+        "contrast", network=NetworkConfig(network="ave"), loss=LossConfig(objective="infonce")
+    ),
+}
