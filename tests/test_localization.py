@@ -199,6 +199,13 @@ def test_swap_needs_both_answers():
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_place_on_both_objects_is_right_for_neither():
+    box_a, box_b = [[0, 0, 0.8, 1]], [[0.4, 0, 1, 1]]
+    on_a, on_both, on_b = spot(0, 0), spot(0, 2), spot(0, 3)
+    for first, second, expected in ((on_a, on_b, 1), (on_a, on_both, 0), (on_both, on_b, 0)):
+        assert sound_dependence.swap_hits([first], [second], [box_a], [box_b]) == [expected]
+
+
 def test_maps_without_ears_never_pass_the_swap_test():
     rng = np.random.default_rng(0)
     maps = np.concatenate([

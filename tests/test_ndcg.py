@@ -128,6 +128,23 @@ def test_embeddings_that_say_all_or_nothing_score_one_or_chance():
         np.testing.assert_allclose(scores.values, scores.chance, rtol=1e-12)
 
 
+def test_identical_rows_tie_however_the_product_rounds(monkeypatch):
+    rng = np.random.default_rng(0)
+    honest = ndcg.retrieval.multiply
+    monkeypatch.setattr(
+        ndcg.retrieval, "multiply",
+        lambda *rows: (lambda s: s + 1e-4 * rng.random(s.shape, np.float32))(honest(*rows)),
+    )
+    labels = rng.integers(0, 5, (90, 1))
+    audio = np.repeat(rng.standard_normal((2, 8)), 45, axis=0)
+    scores = ndcg.evaluate(rng.standard_normal((90, 8)), audio, label_sets.same_class(labels, 5),
+                           ndcg.NdcgConfig((5,), include_self=True), ["visual_to_audio"])
+    # Either half of the items comes first, and in it all are equal.
+    share = [np.bincount(half, minlength=5) / 45 for half in (labels[:45, 0], labels[45:, 0])]
+    for label, value in zip(labels[:, 0], scores["visual_to_audio"].values[:, 0], strict=True):
+        assert min(abs(value - share[half][label]) for half in (0, 1)) < 1e-12
+
+
 def test_random_rankings_average_to_chance():
     visual, audio, relevance = large_set(items=300)
     rng = np.random.default_rng(1)
