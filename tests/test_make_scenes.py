@@ -1,9 +1,11 @@
 """The command that makes scenes: whole shards, going on, files of one's own, mistakes."""
 
+import dataclasses
 import fractions
 import io
 import json
 import os
+import re
 import shutil
 
 import av
@@ -13,6 +15,7 @@ from launching import launch
 
 from avc import encoding, recordings, records, scene_classes, sprite_files, sprites, synthesis
 from avc.reading import open_clips
+from avc.scenes import SceneConfig
 from crossmodal import tfrecord
 from crossmodal.errors import UserError
 
@@ -81,6 +84,19 @@ def test_clips_do_not_depend_on_shards(made, tmp_path):
     assert [p for path in sorted(tmp_path.glob("*.tfrecord")) for p in payloads(path)] == [
         p for path in sorted(made.glob("test-*")) for p in payloads(path)
     ]
+
+
+def test_help_names_only_flags_that_exist():
+    text = launch("make_scenes", "--help").out
+    example = text[: text.index("Fields of --set")]
+    flags = set(re.findall(r"--(\w+)=", example))
+    assert {"output", "split", "num_clips", "sounds", "sprites", "swap_pairs", "set"} <= flags
+    for flag in flags:
+        assert re.search(rf"^  --{flag}\b", text, re.MULTILINE), flag
+    # And only fields that exist.
+    fields = {item.split("=")[0] for items in re.findall(r"--set=(\S+)", example)
+              for item in items.split(",")}
+    assert fields and fields <= {field.name for field in dataclasses.fields(SceneConfig)}
 
 
 @pytest.mark.slow

@@ -143,9 +143,9 @@ def test_classes_are_told_by_shape_and_not_by_colour():
         columns = np.linspace(left, right, 50)[1:-1] * 64
         patches.append(frame[rows.astype(int)][:, columns.astype(int)] / 255)
         classes.append(cast.visible[0])
-    assert accuracy(edge_orientations(patches), classes, 30) > 0.75
+    assert accuracy(edge_orientations(patches), classes, 30) > 0.85
     colours = np.array([[*p.mean(axis=(0, 1)), *p.std(axis=(0, 1))] for p in patches])
-    assert accuracy(colours, classes) < 0.35
+    assert accuracy(colours, classes) < 0.25
 
 
 def test_ground_place_and_number_of_objects_do_not_tell_what_sounds():
