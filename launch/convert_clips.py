@@ -18,11 +18,10 @@ video each second of one core; processes share the work.
 """
 
 import math
-import shlex
 
 from absl import flags
 
-from launch import commands
+from launch import commands, conversion_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -73,13 +72,6 @@ flags.DEFINE_float(
 flags.DEFINE_bool(
     "drop_duplicate_audio", False, "of clips with exactly the same sound keep the first only"
 )
-flags.DEFINE_string("runner", "DirectRunner", "name of the Beam runner")
-flags.DEFINE_integer(
-    "num_workers", 0, "processes of the DirectRunner; 0: one a core", lower_bound=0
-)
-flags.DEFINE_string(
-    "pipeline_options", "", "passed on to Beam, such as '--project=mine --region=europe-west1'"
-)
 
 
 def main() -> None:
@@ -92,7 +84,6 @@ def main() -> None:
     from avc.clip_shards import ClipConfig
     from avc.media import MediaConfig
     from avc.splits import SplitConfig
-    from crossmodal.beam_conversion import Execution
 
     media = MediaConfig(
         frames_per_second=FLAGS.frames_per_second,
@@ -119,9 +110,7 @@ def main() -> None:
         FLAGS.num_shards,
     )
     split = SplitConfig(FLAGS.validation_percent, FLAGS.seed)
-    options = tuple(shlex.split(FLAGS.pipeline_options))
-    execution = Execution(FLAGS.runner, FLAGS.num_workers, options)
-    print(clip_conversion.convert(conversion, config, split, execution))
+    print(clip_conversion.convert(conversion, config, split, conversion_flags.execution()))
 
 
 if __name__ == "__main__":

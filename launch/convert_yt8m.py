@@ -21,11 +21,9 @@ frame-level ones (of 200 s) a second of CPU time; the 3.9 million videos of the 
 split at video level are about 15 minutes of it, shared by the processes.
 """
 
-import shlex
-
 from absl import flags
 
-from launch import commands
+from launch import commands, conversion_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("job", "", "frame_to_video, compact_float16, compact_uint8, mediapipe_to_video")
@@ -41,13 +39,6 @@ flags.DEFINE_enum(
     ["fail", "skip"],
     "what to do at a record that cannot be used: end with a line that names it, or leave it "
     "out and list it at the end",
-)
-flags.DEFINE_string("runner", "DirectRunner", "name of the Beam runner")
-flags.DEFINE_integer(
-    "num_workers", 0, "processes of the DirectRunner; 0: one a core", lower_bound=0
-)
-flags.DEFINE_string(
-    "pipeline_options", "", "passed on to Beam, such as '--project=mine --region=europe-west1'"
 )
 
 
@@ -66,10 +57,7 @@ def main() -> None:
         FLAGS.num_classes,
         FLAGS.on_bad_record,
     )
-    execution = conversion.Execution(
-        FLAGS.runner, FLAGS.num_workers, tuple(shlex.split(FLAGS.pipeline_options))
-    )
-    print(conversion.convert(job, execution))
+    print(conversion.convert(job, conversion_flags.execution()))
 
 
 if __name__ == "__main__":
