@@ -5,6 +5,8 @@ from typing import Any
 
 from absl import flags
 
+from crossmodal.errors import UserError
+
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runner", "DirectRunner", "name of the Beam runner")
 flags.DEFINE_integer(
@@ -16,7 +18,15 @@ flags.DEFINE_string(
 
 
 def execution() -> Any:
-    """The crossmodal.beam_conversion.Execution of the flags; imports Beam."""
+    """The crossmodal.beam_conversion.Execution of the flags; imports Beam.
+
+    Raises:
+      UserError: the quotes of --pipeline_options do not match.
+    """
     from crossmodal.beam_conversion import Execution
 
-    return Execution(FLAGS.runner, FLAGS.num_workers, tuple(shlex.split(FLAGS.pipeline_options)))
+    try:
+        options = tuple(shlex.split(FLAGS.pipeline_options))
+    except ValueError as error:
+        raise UserError(f"--pipeline_options={FLAGS.pipeline_options}: {error}") from error
+    return Execution(FLAGS.runner, FLAGS.num_workers, options)
