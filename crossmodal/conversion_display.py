@@ -51,7 +51,9 @@ def stderr_to_file() -> Iterator[Log]:
         os.close(log.terminal)
         os.close(handle)
         if not log.keep:
-            os.remove(path)
+            # Something else may have cleared the folder of temporary files meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(path)
 
 
 class Progress:
