@@ -300,6 +300,31 @@ def sound_gap(folder):
     return path
 
 
+def leap(folder):
+    """The time stamps of picture and sound leap by 11 hours after 1 s."""
+    path = folder / "leap.mkv"
+    whole = write(folder / "whole_for_leap.mkv", audio_codec="pcm_s16le", video_codec="mjpeg")
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if not packet.size:
+                continue
+            if packet.pts * packet.time_base >= 1:
+                packet.pts = packet.dts = packet.pts + 40_000_000
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+    return path
+
+
+def boastful(folder):
+    """A header that promises 40 s of a video of 2 s."""
+    path = write(folder / "boastful.mkv")
+    data = path.read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3
+    path.write_bytes(data[:at] + struct.pack(">d", 40_000.0) + data[at + 8 :])
+    return path
+
+
 def cover_art(folder):
     """A song with its cover: the only picture is attached."""
     song = write(folder / "song.m4a", video_codec=None)
