@@ -127,6 +127,10 @@ def write_shard(scenes: SceneSet, world: World, shard: Shard) -> None:
     Raises:
       UserError: it cannot be written, or a picture or sound cannot be read.
     """
+    folder, name = os.path.split(shard.path)
+    # What a killed process left of this shard.
+    for path in tf.io.gfile.glob(os.path.join(folder, f".{name}.*.tmp")):
+        tf.io.gfile.remove(path)
     tfrecord.write_records(shard.path, _records(scenes.config, world, shard))
 
 
@@ -192,7 +196,10 @@ def _save_configuration(scenes: SceneSet, world: World) -> None:
         "display_names": {entry.name: entry.display_name for entry in world.classes},
         "digests": world.digests,
     }
-    if tf.io.gfile.exists(path):
+    # Without a shard it is left of a run that failed, perhaps because of what is now mended.
+    kinds = (f"{scenes.name}-*.tfrecord", f"{scenes.name}_swap-*.tfrecord")
+    begun = tf.io.gfile.glob([os.path.join(scenes.folder, kind) for kind in kinds])
+    if begun and tf.io.gfile.exists(path):
         changes = configuration.differences(configuration.load(path), values)
         if changes:
             raise ConfigurationError(

@@ -72,6 +72,7 @@ def test_what_is_missing_or_damaged_is_made_again(made, tmp_path):
     first, second = sorted(folder.glob("test-*"))
     first.unlink()
     second.write_bytes(second.read_bytes()[:-7])
+    (folder / f".{first.name}.0123abcd.tmp").write_bytes(b"left of a killed process")
     kept = (folder / "test_swap-00000-of-00001.tfrecord").stat().st_mtime_ns
     outcome = make(folder, split="test", swap_pairs=1)
     assert outcome.status == 0 and "1 of which were there" in outcome.out
@@ -248,6 +249,18 @@ def test_mistakes_in_files_of_ones_own_are_one_line(own, tmp_path, break_it, mes
     assert any(message in line for outcome in outcomes for line in outcome.error_lines())
     assert all("Traceback" not in outcome.error for outcome in outcomes)
     assert not list((tmp_path / "out").rglob("*.tmp"))
+
+
+def test_a_mended_recording_needs_no_other_name(own, tmp_path):
+    settings = f"{SMALL},max_objects=2"
+    whole = {path: path.read_bytes() for path in (own["sounds"] / "hum").iterdir()}
+    for path in whole:
+        path.write_text("?")
+    assert make(tmp_path / "out", **own, set=settings, num_clips=20).error_lines()
+    for path, content in whole.items():
+        path.write_bytes(content)
+    recordings.read_audible.cache_clear()
+    assert make(tmp_path / "out", **own, set=settings, num_clips=20).status == 0
 
 
 def test_sources_are_split_whole_and_for_good():
