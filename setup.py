@@ -19,12 +19,16 @@ BASE = [
 EXTRAS = {
     "beam": ["apache-beam>=2.60,<2.78"],
     "media": ["av>=18,<19"],
+    "pictures": ["matplotlib>=3.8,<4", "pillow>=10,<13"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
-    "benchmark": ["torch>=2.4,<3", "faiss-cpu>=1.8,<2"],
+    "benchmark": ["torch>=2.4,<3", "faiss-cpu>=1.8,<2", "librosa>=0.10,<0.12"],
 }
 EXTRAS["test"] = [
     *EXTRAS["beam"],
     *EXTRAS["media"],
+    *EXTRAS["pictures"],
+    # The newest that goes with TensorFlow 2.16 and NumPy 1.
+    "jax[cpu]==0.4.34",
     "pytest>=8,<10",
     "ruff>=0.6,<0.18",
     "scikit-learn>=1.4,<2",

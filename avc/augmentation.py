@@ -5,8 +5,9 @@ of the floats' size: changing the colours of a frame takes longer than decoding 
 an accelerator does it for nothing. The numbers are drawn with the pairs, from their seed.
 """
 
+import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
 # Luma of ITU-R BT.601, the grey of JPEG.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -53,3 +54,37 @@ def adjust_loudness(waveform, gain):
     peak = ops.max(ops.abs(samples), axis=1)
     gain = ops.minimum(gain, 1 / ops.maximum(peak, 1e-6))
     return samples * ops.expand_dims(gain, 1)
+
+
+@keras.saving.register_keras_serializable("avc")
+class Colours(layers.Layer):
+    """`adjust_colours` as a layer, in float32 whatever the model's type is."""
+
+    def __init__(self, **kwargs):
+        """Makes nothing."""
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+    def call(self, frame, brightness, saturation):
+        """See `adjust_colours`."""
+        return adjust_colours(frame, brightness, saturation)
+
+    def compute_output_spec(self, frame, brightness, saturation):
+        """`[batch, height, width, 3]`."""
+        return keras.KerasTensor(frame.shape, "float32")
+
+
+@keras.saving.register_keras_serializable("avc")
+class Loudness(layers.Layer):
+    """`adjust_loudness` as a layer, in float32 whatever the model's type is."""
+
+    def __init__(self, **kwargs):
+        """Makes nothing."""
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+    def call(self, waveform, gain):
+        """See `adjust_loudness`."""
+        return adjust_loudness(waveform, gain)
+
+    def compute_output_spec(self, waveform, gain):
+        """`[batch, samples]`."""
+        return keras.KerasTensor(waveform.shape, "float32")

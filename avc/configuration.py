@@ -22,7 +22,7 @@ class NetworkConfig:
       network: `l3`, `ave` or `avol`.
       image_size: pixels a side of the frame.
       width: filters of the four blocks, as multiples of 64, 128, 256 and 512.
-      segment_samples: of the waveform, at the spectrogram's rate.
+      segment_seconds: length of the waveform.
       audio: how it becomes a log-spectrogram.
       embedding_dim: of the fully connected layers; for L3 of the layer after the fusion.
       pooling: of AVOL's scores over the picture: `max` (paper) or `soft`, their mean weighted
@@ -43,7 +43,7 @@ class NetworkConfig:
     network: str = "ave"
     image_size: int = 224
     width: float = 1.0
-    segment_samples: int = 48_000
+    segment_seconds: float = 1.0
     audio: SpectrogramConfig = dataclasses.field(default_factory=SpectrogramConfig)
     embedding_dim: int = 128
     pooling: str = "max"
@@ -69,8 +69,13 @@ class NetworkConfig:
         check_range("l2", self.l2, 0, 1e3)
         if self.audio.num_frames(self.segment_samples) < 24:
             raise ConfigurationError(
-                f"segment_samples is {self.segment_samples}: too short for four blocks"
+                f"segment_seconds is {self.segment_seconds}: too short for four blocks"
             )
+
+    @property
+    def segment_samples(self) -> int:
+        """Length of the waveform."""
+        return round(self.segment_seconds * self.audio.sample_rate_hz)
 
     @property
     def filters(self) -> tuple[int, ...]:

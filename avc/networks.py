@@ -5,9 +5,10 @@ Objects that Sound, figures 2 and 4. Every network takes `frame` [batch, size, s
 `visual_embedding` and `audio_embedding` [batch, d] and, where it localises, `heatmap`
 [batch, height, width] in [0, 1].
 
-For training a network is joined with `partner_offset` [batch]: how many rows further the
-sound of a row's mismatched pair is. Its head is called again on those pairs, so that n
-clips give n positive and n negative pairs out of one pass through the trunks.
+For training it begins with what `avc.pairs` draws: bytes and 16-bit samples, with the changes
+of colour and loudness that are made here. With `partner_offset` [batch], how many rows
+further the sound of a row's mismatched pair is, its head is called again on those pairs, so
+that n clips give n positive and n negative pairs out of one pass through the trunks.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ import keras
 from keras import layers, ops
 
 from avc import heads, trunks
+from avc.augmentation import Colours, Loudness
 from avc.configuration import NetworkConfig
 
 Tensors = dict[str, keras.KerasTensor]
@@ -26,7 +28,7 @@ OFFSET, MISMATCHED = "partner_offset", "mismatched_logits"
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """A network in two halves.
+    """What follows the trunks.
 
     Attributes:
       visual, audio: what the head compares, batch first.
@@ -40,26 +42,75 @@ class Parts:
     compare: Callable[[keras.KerasTensor, keras.KerasTensor], Tensors]
 
 
-def build(config: NetworkConfig) -> keras.Model:
-    """The network as it is used: frames and sounds in, named outputs out."""
-    return without_mismatch(build_for_training(config))
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network twice, on the same layers and weights.
+
+    Attributes:
+      deployed: frames and sounds in, named outputs out.
+      training: on batches of `avc.pairs.combine`; see `build`.
+    """
+
+    deployed: keras.Model
+    training: keras.Model
 
 
-def build_for_training(config: NetworkConfig) -> keras.Model:
-    """The network with a second input and output: `partner_offset`, `mismatched_logits`."""
-    inputs, parts = _parts(config)
-    offset = keras.Input((), name=OFFSET, dtype="int32")
-    outputs = {**parts.embeddings, **parts.compare(parts.visual, parts.audio)}
-    partners = ExchangeRows(name="mismatch")(parts.audio, offset)
-    outputs[MISMATCHED] = parts.compare(parts.visual, partners)["logits"]
-    return keras.Model({**inputs, OFFSET: offset}, outputs, name=config.network)
+def build(config: NetworkConfig, exchange: bool = True) -> Network:
+    """Builds a network.
+
+    Args:
+      config: the network.
+      exchange: whether mismatched pairs are made of a training batch's own rows: then there
+        is one more input, `partner_offset`, and one more output, `mismatched_logits`.
+    """
+    inputs = {
+        "frame": keras.Input((config.image_size, config.image_size, 3), name="frame"),
+        "waveform": keras.Input((config.segment_samples,), name="waveform"),
+    }
+    visual = trunks.picture_trunk(inputs["frame"], config)
+    audio = trunks.sound_trunk(inputs["waveform"], config)
+    parts = TABLE[config.network](visual, audio, config)
+    features = {"visual": parts.visual, "audio": parts.audio}
+    towers = keras.Model(inputs, {**features, **parts.embeddings}, name="towers")
+    return Network(
+        _join(inputs, inputs, towers, parts, config.network),
+        _join_training(config, towers, parts, exchange),
+    )
 
 
-def without_mismatch(model: keras.Model) -> keras.Model:
-    """The same layers and weights, for single pairs."""
-    inputs = {name: tensor for name, tensor in model.input.items() if name != OFFSET}
-    outputs = {name: tensor for name, tensor in model.output.items() if name != MISMATCHED}
-    return keras.Model(inputs, outputs, name=model.name)
+def _join(
+    inputs: Tensors, pair: Tensors, towers: keras.Model, parts: Parts, name: str
+) -> keras.Model:
+    """Towers and head on a frame and a waveform that come of some inputs."""
+    found = towers(pair)
+    visual, audio = found.pop("visual"), found.pop("audio")
+    outputs = {**found, **parts.compare(visual, audio)}
+    if OFFSET in inputs:
+        partners = ExchangeRows(name="mismatch")(audio, inputs[OFFSET])
+        outputs[MISMATCHED] = parts.compare(visual, partners)["logits"]
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _join_training(
+    config: NetworkConfig, towers: keras.Model, parts: Parts, exchange: bool
+) -> keras.Model:
+    size = (config.image_size, config.image_size, 3)
+    drawn = {
+        "frame": keras.Input(size, name="frame", dtype="uint8"),
+        "waveform": keras.Input((config.segment_samples,), name="waveform", dtype="int16"),
+        **{name: keras.Input((), name=name) for name in ("brightness", "saturation", "gain")},
+    }
+    pair = dict(zip(("frame", "waveform"), augment(drawn), strict=True))
+    if exchange:
+        drawn[OFFSET] = keras.Input((), name=OFFSET, dtype="int32")
+    return _join(drawn, pair, towers, parts, config.network)
+
+
+def augment(drawn: Tensors) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Frames in [0, 1] and waveforms in [-1, 1], changed as was drawn."""
+    colours, loudness = Colours(name="colours"), Loudness(name="loudness")
+    frame = colours(drawn["frame"], drawn["brightness"], drawn["saturation"])
+    return frame, loudness(drawn["waveform"], drawn["gain"])
 
 
 @keras.saving.register_keras_serializable("avc")
@@ -73,17 +124,6 @@ class ExchangeRows(layers.Layer):
     def compute_output_shape(self, rows_shape, offset_shape):
         """That of `rows`."""
         return rows_shape
-
-
-def _parts(config: NetworkConfig) -> tuple[Tensors, Parts]:
-    size = config.image_size
-    inputs = {
-        "frame": keras.Input((size, size, 3), name="frame", dtype="float32"),
-        "waveform": keras.Input((config.segment_samples,), name="waveform", dtype="float32"),
-    }
-    visual = trunks.picture_trunk(inputs["frame"], config)
-    audio = trunks.sound_trunk(inputs["waveform"], config)
-    return inputs, TABLE[config.network](visual, audio, config)
 
 
 def _l3(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkConfig) -> Parts:

@@ -7,10 +7,14 @@ came from a grid search (`launch.sweep_avc`); L3's about 1e-4. An epoch is clips
 """
 
 import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
 
 from avc.configuration import NetworkConfig
 from avc.frames import FrameConfig
 from avc.pair_config import PairConfig
+from crossmodal import configuration
 from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import ConfigurationError
 
@@ -90,14 +94,42 @@ class AvcConfig:
         """Raises ConfigurationError unless the parts fit each other."""
         check_range("batch_size", self.batch_size, 1, 1_000_000)
         check_range("max_steps", self.max_steps, 1, 1_000_000_000)
-        audio = self.network.audio
-        if audio.sample_rate_hz != self.pairs.sample_rate_hz:
-            raise ConfigurationError(
-                f"pairs.sample_rate_hz is {self.pairs.sample_rate_hz} and that of the"
-                f" spectrogram {audio.sample_rate_hz}: they must be equal"
-            )
+        for paths in SHARED.values():
+            first, second = (functools.reduce(getattr, path.split("."), self) for path in paths)
+            if first != second:
+                raise ConfigurationError(f"{paths[0]} is {first} and {paths[1]} {second}")
         if self.loss.objective == "infonce" and self.pairs.negatives != "in_batch":
             raise ConfigurationError("objective infonce needs negatives in_batch")
+
+
+# What two parts must agree in, and is changed in both by one name.
+SHARED = {
+    "image_size": ("network.image_size", "frames.image_size"),
+    "segment_seconds": ("network.segment_seconds", "pairs.segment_seconds"),
+    "sample_rate_hz": ("network.audio.sample_rate_hz", "pairs.sample_rate_hz"),
+}
+
+
+def override(config: AvcConfig, changes: Mapping[str, Any]) -> AvcConfig:
+    """Replaces fields by their name, whichever part they belong to.
+
+    Raises:
+      ConfigurationError: no part has a field of that name, or the value does not fit.
+    """
+    spread = {}
+    for name, value in changes.items():
+        spread |= {path: value for path in SHARED.get(name, (name,))}
+    return configuration.override(config, spread)
+
+
+def recipe(name: str) -> AvcConfig:
+    """The recipe of that name.
+
+    Raises:
+      ConfigurationError: there is none of that name.
+    """
+    check_choice("recipe", name, tuple(RECIPES))
+    return RECIPES[name]
 
 
 def _named(name: str, **parts: object) -> AvcConfig:

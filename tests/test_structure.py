@@ -13,9 +13,10 @@ ALLOWED = {
     "avc": {"crossmodal", "avc"},
     "launch": set(PACKAGES),
 }
+NETWORK_FILES = ("networks", "trunks", "heads", "losses", "spectrogram", "augmentation", "derangement")
 KERAS_ONLY = (
     *(f"yt8m_embed/{name}.py" for name in ("model", "losses", "layers")),
-    *(f"avc/{name}.py" for name in ("networks", "trunks", "heads", "losses", "spectrogram")),
+    *(f"avc/{name}.py" for name in NETWORK_FILES),
 )
 
 

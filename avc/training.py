@@ -1,0 +1,205 @@
+"""Training of audio-visual correspondence: clips, a network and its loss in the shared loop."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from avc import losses, networks, pairs
+from avc.derangement import derange
+from avc.evaluation import embed_pairs, score
+from avc.reading import open_clips
+from avc.recipes import AvcConfig, LossConfig, OptimizerConfig
+from crossmodal import configuration, shards, training
+from crossmodal.errors import ConfigurationError
+from crossmodal.opening import report_damage
+from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
+from crossmodal.reading import Records
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where the clips come from; saved with the run.
+
+    Attributes:
+      train_pattern: clips to train on.
+      eval_pattern: clips for the curve and the choice of the best checkpoint; empty for none.
+      on_bad_record: `fail` or `skip`.
+      gallery_size: clips of a gallery in these evaluations.
+    """
+
+    train_pattern: str
+    eval_pattern: str = ""
+    on_bad_record: str = "fail"
+    gallery_size: int = 256
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for a value outside its choices or range."""
+        configuration.check_choice("on_bad_record", self.on_bad_record, ("fail", "skip"))
+        configuration.check_range("gallery_size", self.gallery_size, 1, 1_000_000)
+
+
+def train(
+    config: AvcConfig,
+    data: DataConfig,
+    run: training.TrainingConfig,
+    workdir: str,
+    strategy: tf.distribute.Strategy | None = None,
+    progress: bool = True,
+) -> training.Result:
+    """Trains a network in a work folder, or goes on with one.
+
+    Args:
+      config: what to train.
+      data: on what.
+      run: how; batch size, steps and clipping are those of `config`.
+      workdir: the work folder.
+      strategy: where TensorFlow was started for several workers; see `training.train`.
+      progress: whether to show bars while reading.
+
+    Raises:
+      UserError: the input is bad; the line names the file, record or flag.
+    """
+
+    def opened(pattern: str, flag: str) -> tuple[str, Records]:
+        index = os.path.join(workdir, f"{flag}_index.json")
+        return open_clips(pattern, flag, data.on_bad_record, progress, index)[1:]
+
+    encoding, records = opened(data.train_pattern, "train_pattern")
+    held_out = opened(data.eval_pattern, "eval_pattern") if data.eval_pattern else None
+    check_group(config, run, strategy.num_replicas_in_sync if strategy else 1)
+    batches: dict[int, TrainingBatches] = {}
+
+    def dataset(start_step: int, worker: int, workers: int) -> tf.data.Dataset:
+        if worker not in batches:
+            batches[worker] = open_training(
+                records, pipeline_config(config, run), worker, workers
+            )
+        return draw_batches(batches[worker], config, encoding, start_step)
+
+    made: list[networks.Network] = []
+
+    def make_model() -> keras.Model:
+        made.append(networks.build(config.network, exchanges(config)))
+        return made[-1].training
+
+    def evaluate(trained: keras.Model) -> dict[str, float]:
+        network = next(each for each in made if each.training is trained)
+        return score(embed_pairs(network, held_out[1], held_out[0], config), data.gallery_size)
+
+    steps_per_epoch = max(1, records.count() // run.batch_size)
+    task = training.Task(
+        make_model=make_model,
+        make_optimizer=lambda: make_optimizer(config.optimizer, steps_per_epoch),
+        losses=batch_losses(config.loss),
+        dataset=dataset,
+        gather=config.loss.objective == "infonce",
+        loss_features=("key",) if config.loss.objective == "infonce" else None,
+        evaluate=evaluate if held_out else None,
+        best_metric="accuracy" if config.loss.objective == "correspondence" else "recall@10",
+        explain_input_error=lambda error: shards.diagnose(
+            [shard.path for shard in records.shards], records.schema
+        ),
+    )
+    saved = {"avc": configuration.to_dict(config), "data": configuration.to_dict(data)}
+    # The rate's staircase has no end, so that a run may go on for longer.
+    del saved["avc"]["max_steps"]
+    result = training.train(task, run, workdir, saved, strategy)
+    report_damage(records, *([held_out[1]] if held_out else []))
+    return result
+
+
+def exchanges(config: AvcConfig) -> bool:
+    """Whether the network makes mismatched pairs of the batch's own."""
+    return config.pairs.negatives == "in_batch" and config.loss.objective == "correspondence"
+
+
+def check_group(config: AvcConfig, run: training.TrainingConfig, replicas: int) -> None:
+    """Raises ConfigurationError unless all rows that exchange sounds are on one replica."""
+    rows = run.batch_size // replicas // run.accumulation_steps
+    within = config.loss.negatives_within
+    if exchanges(config) and rows % within and (replicas > 1 or rows > within):
+        raise ConfigurationError(
+            f"--batch_size={run.batch_size} gives each replica {rows} clips at a time: it must be"
+            f" a multiple of negatives_within={within}"
+        )
+
+
+def pipeline_config(config: AvcConfig, run: training.TrainingConfig) -> PipelineConfig:
+    """How clips are read."""
+    draws = config.pairs.pairs_per_read
+    return PipelineConfig(run.batch_size, run.seed, random_access=True, draws_per_read=draws)
+
+
+def draw_batches(
+    batches: TrainingBatches, config: AvcConfig, encoding: str, start_step: int = 0
+) -> tf.data.Dataset:
+    """Training batches from a step on; see `avc.pairs`.
+
+    Args:
+      batches: the clips of a worker.
+      config: what pairs to draw.
+      encoding: of the clips' sound.
+      start_step: how many batches of a run from the beginning are left out.
+    """
+
+    def draw(example: dict, seed: tf.Tensor) -> dict:
+        return pairs.draw(example, config.pairs, config.frames, encoding, seed)
+
+    def sample(batch: dict, seed: tf.Tensor) -> dict:
+        combined = pairs.combine(batch, config.pairs, seed)
+        if exchanges(config):
+            within = min(config.loss.negatives_within, batches.size)
+            combined["partner_offset"] = partner_offsets(combined["key"], within)
+        return combined
+
+    return batches.dataset(start_step, sample=sample, draw=draw)
+
+
+def partner_offsets(keys: tf.Tensor, within: int) -> tf.Tensor:
+    """How many rows further the sound of each row's mismatched pair is.
+
+    Args:
+      keys: int64 [batch], equal for clips of one video.
+      within: rows in a row among which partners are sought; a divisor of the batch.
+
+    Returns:
+      int32 [batch], 0 where there is none.
+    """
+
+    def offsets(group: tf.Tensor) -> tf.Tensor:
+        partner, valid = derange(group)
+        return tf.where(valid, partner - tf.range(within), 0)
+
+    groups = tf.reshape(keys, [-1, within])
+    found = tf.map_fn(offsets, groups, fn_output_signature=tf.int32)
+    return tf.reshape(found, tf.shape(keys))
+
+
+def batch_losses(config: LossConfig) -> Callable:
+    """The losses of a batch as the loop calls them."""
+
+    def call(outputs: dict, batch: dict, step: tf.Tensor) -> dict:
+        del step
+        if config.objective == "infonce":
+            return losses.infonce(outputs, batch, config.contrast_temperature)
+        return losses.correspondence(outputs, batch)
+
+    return call
+
+
+def make_optimizer(config: OptimizerConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Adam with the staircase of the learning rate; AdamW where it has weight decay."""
+    rate = keras.optimizers.schedules.ExponentialDecay(
+        config.learning_rate,
+        max(1, round(config.decay_epochs * steps_per_epoch)),
+        config.decay_rate,
+        staircase=True,
+    )
+    if not config.weight_decay:
+        return keras.optimizers.Adam(rate)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
