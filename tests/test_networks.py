@@ -94,7 +94,9 @@ def test_a_mismatched_pair_scores_as_if_it_came_in_as_one(name):
     np.testing.assert_allclose(
         training(batch)["mismatched_logits"], single(exchanged)["logits"], rtol=1e-5, atol=1e-5
     )
-    np.testing.assert_allclose(training(batch)["logits"], single(pairs(5))["logits"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        training(batch)["logits"], single(pairs(5))["logits"], rtol=1e-5, atol=1e-5
+    )
     assert np.abs(training(batch)["mismatched_logits"] - training(batch)["logits"]).max() > 1e-4
 
 

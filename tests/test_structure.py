@@ -13,7 +13,9 @@ ALLOWED = {
     "avc": {"crossmodal", "avc"},
     "launch": set(PACKAGES),
 }
-NETWORK_FILES = ("networks", "trunks", "heads", "losses", "spectrogram", "augmentation", "derangement")
+NETWORK_FILES = (
+    "networks", "trunks", "heads", "losses", "spectrogram", "augmentation", "derangement",
+)
 KERAS_ONLY = (
     *(f"yt8m_embed/{name}.py" for name in ("model", "losses", "layers")),
     *(f"avc/{name}.py" for name in NETWORK_FILES),
