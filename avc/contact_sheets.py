@@ -24,9 +24,15 @@ def clip_panels(records: Records, number: int) -> list[Panel]:
         seconds = float(row["num_samples"][0] / row["sample_rate_hz"][0] / 2)
         shown = max(0, int(np.searchsorted(row["frame_seconds"], seconds, side="right")) - 1)
         picture = tf.io.decode_jpeg(row["frames"][shown], channels=3).numpy()
-        caption = f"{row['id'].decode()}\nat {seconds:.2f} s: {heard(row, seconds)}"
+        caption = f"{short(row['id'])}\nat {seconds:.2f} s: {heard(row, seconds)}"
         panels.append(Panel(picture, caption, scene_boxes(row, seconds)))
     return panels
+
+
+def short(name: bytes, most: int = 28) -> str:
+    """A name that fits over a panel: the end tells clips of a video apart."""
+    text = name.decode()
+    return text if len(text) <= most else "…" + text[1 - most :]
 
 
 def first_rows(records: Records, number: int) -> Iterator[dict[str, Any]]:
@@ -81,8 +87,8 @@ def pair_panels(batch: Mapping[str, np.ndarray]) -> list[Panel]:
         match = "label" not in batch or bool(batch["label"][i])
         color = MATCH if match else MISMATCH
         source = batch["id"][int(batch["audio_row"][i])] if "audio_row" in batch else batch["id"][i]
-        seen = f"{batch['id'][i].decode()}\nframe at {batch['frame_seconds'][i]:.2f} s"
+        seen = f"{short(batch['id'][i])}\nframe at {batch['frame_seconds'][i]:.2f} s"
         start = float(batch["audio_start_seconds"][i])
-        sound = f"{'match' if match else 'MISMATCH'}: {source.decode()}\nsound from {start:.2f} s"
+        sound = f"{'match' if match else 'MISMATCH'}: {short(source)}\nsound from {start:.2f} s"
         panels += [Panel(frame, seen, color=color), Panel(spectrum[::-1, :, 0], sound, color=color)]
     return panels
