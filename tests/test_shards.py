@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from crossmodal import shards, tfrecord
+from crossmodal import examination, shards, tfrecord
 from crossmodal.errors import BadRecordError, UserError
 from crossmodal.schema import Feature, Schema
 
@@ -59,6 +59,13 @@ def kept(path: str) -> list[int]:
     return [int(e.features.feature["id"].bytes_list.value[0]) for e in examples]
 
 
+@pytest.fixture(params=["read", "mapped"])
+def reading(request, monkeypatch):
+    if request.param == "mapped":
+        monkeypatch.setattr(examination, "MAPPED_BYTES", 1)
+
+
+@pytest.mark.usefixtures("reading")
 @pytest.mark.parametrize("mode", ["fail", "skip"])
 def test_clean_files_are_counted_as_tensorflow_counts_them(write, mode):
     files = [write(f"s{n}", [record(i) for i in range(n)]) for n in (1, 7, 600)]
@@ -166,6 +173,7 @@ def test_skip_leaves_out_bad_contents_and_nothing_else(write):
     assert SCHEMA.parse(good)["mean"].shape == (1195, 4)
 
 
+@pytest.mark.usefixtures("reading")
 def test_skip_counts_bad_contents_and_broken_framing_together(write):
     payloads = [record(i) for i in range(10)]
     payloads[6] = record(6, labels=(12,))
