@@ -12,7 +12,7 @@ from avc.derangement import derange
 from avc.evaluation import embed_pairs, score
 from avc.reading import open_clips
 from avc.recipes import AvcConfig, LossConfig, OptimizerConfig
-from crossmodal import configuration, shards, training
+from crossmodal import configuration, shards, strategies, training
 from crossmodal.errors import ConfigurationError
 from crossmodal.opening import report_damage
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
@@ -69,7 +69,8 @@ def train(
 
     encoding, records = opened(data.train_pattern, "train_pattern")
     held_out = opened(data.eval_pattern, "eval_pattern") if data.eval_pattern else None
-    check_group(config, run, strategy.num_replicas_in_sync if strategy else 1)
+    strategy = strategy or strategies.make_strategy(run.strategy)
+    check_group(config, run, strategy.num_replicas_in_sync)
     batches: dict[int, TrainingBatches] = {}
 
     def dataset(start_step: int, worker: int, workers: int) -> tf.data.Dataset:
@@ -98,7 +99,7 @@ def train(
         gather=config.loss.objective == "infonce",
         loss_features=("key",) if config.loss.objective == "infonce" else None,
         evaluate=evaluate if held_out else None,
-        best_metric="accuracy" if config.loss.objective == "correspondence" else "recall@10",
+        best_metric=best_metric(config),
         explain_input_error=lambda error: shards.diagnose(
             [shard.path for shard in records.shards], records.schema
         ),
@@ -116,11 +117,17 @@ def exchanges(config: AvcConfig) -> bool:
     return config.pairs.negatives == "in_batch" and config.loss.objective == "correspondence"
 
 
+def best_metric(config: AvcConfig) -> str:
+    """What the best checkpoint is chosen by: that which is trained for."""
+    return "accuracy" if config.loss.objective == "correspondence" else "recall@10"
+
+
 def check_group(config: AvcConfig, run: training.TrainingConfig, replicas: int) -> None:
     """Raises ConfigurationError unless all rows that exchange sounds are on one replica."""
-    rows = run.batch_size // replicas // run.accumulation_steps
-    within = config.loss.negatives_within
-    if exchanges(config) and rows % within and (replicas > 1 or rows > within):
+    parts = replicas * run.accumulation_steps
+    rows, within = run.batch_size // parts, config.loss.negatives_within
+    # A batch that stays whole may be smaller: it is then one group.
+    if exchanges(config) and rows % within and (parts > 1 or rows > within):
         raise ConfigurationError(
             f"--batch_size={run.batch_size} gives each replica {rows} clips at a time: it must be"
             f" a multiple of negatives_within={within}"

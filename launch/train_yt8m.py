@@ -18,21 +18,21 @@ Any other number of the configuration is set by --set, for example
 from absl import flags
 
 from crossmodal import strategies
-from launch import commands, training_flags
+from launch import commands, yt8m_flags
 from yt8m_embed import training
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(training_flags)
+flags.adopt_module_key_flags(yt8m_flags)
 
 
 def main() -> None:
     """Trains as the flags say and prints where the result is."""
     strategy = strategies.make_strategy(FLAGS.strategy)
-    config = training_flags.embedding_config()
+    config = yt8m_flags.embedding_config()
     result = training.train(
         config,
-        training_flags.data_config(),
-        training_flags.run_config(config),
+        yt8m_flags.data_config(),
+        yt8m_flags.run_config(config),
         FLAGS.workdir,
         strategy,
     )

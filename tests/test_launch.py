@@ -275,13 +275,14 @@ def test_a_sweep_compares_and_goes_on(few, tmp_path):
 
 
 def test_the_best_combination_stands_first():
-    table = launch("sweep_yt8m").module.table
+    table = launch("sweep_yt8m").module.sweeps.table
     scores = {"low": (0.9, 0.3), "high": (0.1, 0.50004), "middle": (0.2, 0.50001)}
     results = {
         name: {"best_step": 7, "best_metrics": {"recall@1": first, "recall@10": tenth}}
         for name, (first, tenth) in scores.items()
     }
-    assert table_rows(table(results)) == [
+    columns = {"recall@1": "R@1 %", "recall@10": "R@10 %"}
+    assert table_rows(table(results, columns, "recall@10")) == [
         ["high", "7", "10.0", "50.0"], ["middle", "7", "20.0", "50.0"], ["low", "7", "90.0", "30.0"]
     ]
 

@@ -1,41 +1,27 @@
-"""Flags of the commands that train a joint embedding, and what they add up to."""
+"""Flags of every command that trains: where, on what, for how long, on which devices."""
 
 import ast
 
 from absl import flags
 
 from crossmodal import strategies, training
-from crossmodal.configuration import override
 from crossmodal.errors import ConfigurationError
-from yt8m_embed import configuration
-from yt8m_embed.configuration import EmbeddingConfig
-from yt8m_embed.training import DataConfig
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("train_pattern", None, "Shards to train on: glob patterns, by commas.")
 flags.DEFINE_string(
-    "eval_pattern",
-    "",
-    "Shards for the curve and the choice of the best checkpoint; if empty, "
-    "--holdout_percent of the training records serve for that.",
+    "eval_pattern", "", "Shards for the curve and the choice of the best checkpoint."
 )
 flags.DEFINE_string("workdir", None, "Folder for checkpoints, logs and the configuration.")
-flags.DEFINE_enum("recipe", "contrastive", list(configuration.RECIPES), "Set of choices.")
 flags.DEFINE_list("set", [], "Fields of the configuration that differ: name=value,...")
 flags.DEFINE_integer("seed", 0, "Of the weights, the order and every random draw.")
 flags.DEFINE_integer("batch_size", 0, "Global batch; 0 for the recipe's.", lower_bound=0)
 flags.DEFINE_integer("max_steps", 0, "Steps; 0 for the recipe's.", lower_bound=0)
-flags.DEFINE_float("lambda_value", None, "Weight of the class loss; default: the recipe's.")
-flags.DEFINE_integer("lambda_step", None, "Step from which it counts; default: the recipe's.")
 flags.DEFINE_enum("strategy", "default", list(strategies.STRATEGIES), "Of tf.distribute.")
 flags.DEFINE_enum(
     "precision", "float32", ["float32", "mixed_float16", "mixed_bfloat16"], "Of the layers."
 )
 flags.DEFINE_integer("accumulation_steps", 1, "Micro-batches in a step.", lower_bound=1)
-flags.DEFINE_integer("num_classes", 3862, "Labels lie below this number.", lower_bound=1)
-flags.DEFINE_integer("holdout_percent", 10, "Share of the records held out, by id digest.")
-flags.DEFINE_enum("cache", "none", ["none", "memory"], "Keep the features in memory (float16).")
-flags.DEFINE_integer("shuffle_window", 20_000, "Records shuffled at a time without a cache.")
 flags.DEFINE_enum("on_bad_record", "fail", ["fail", "skip"], "What a bad record does.")
 flags.DEFINE_integer("steps_per_call", 20, "Steps in one call of the compiled loop.", lower_bound=1)
 flags.DEFINE_integer("checkpoint_every_steps", 500, "Steps between checkpoints.", lower_bound=1)
@@ -46,27 +32,17 @@ flags.DEFINE_integer("keep_checkpoints", 3, "Last checkpoints that stay.", lower
 flags.DEFINE_integer(
     "patience_evaluations", 0, "Stop after so many without a better one.", lower_bound=0
 )
-flags.DEFINE_integer(
-    "gallery_size", 1024, "Videos of a gallery in these evaluations.", lower_bound=1
-)
 flags.mark_flags_as_required(["train_pattern", "workdir"])
 
 
-def embedding_config() -> EmbeddingConfig:
-    """The recipe with what the flags change of it.
+def changes() -> dict[str, object]:
+    """The fields of a configuration that --batch_size, --max_steps and --set change.
 
     Raises:
-      ConfigurationError: --set names no field or an impossible value.
+      ConfigurationError: a part of --set is not name=value.
     """
-    changes = {"num_classes": FLAGS.num_classes}
-    for flag, field in (("lambda_value", "class_weight"), ("lambda_step", "class_weight_step")):
-        if FLAGS[flag].value is not None:
-            changes[field] = FLAGS[flag].value
-    for flag in ("batch_size", "max_steps"):
-        if FLAGS[flag].value:
-            changes[flag] = FLAGS[flag].value
-    changes |= dict(assignment(item) for item in FLAGS.set)
-    return override(configuration.recipe(FLAGS.recipe), changes)
+    sizes = {flag: FLAGS[flag].value for flag in ("batch_size", "max_steps") if FLAGS[flag].value}
+    return sizes | dict(assignment(item) for item in FLAGS.set)
 
 
 def assignment(item: str) -> tuple[str, object]:
@@ -91,34 +67,29 @@ def literal(text: str) -> object:
         return text
 
 
-def run_config(config: EmbeddingConfig) -> training.TrainingConfig:
-    """How the loop is to run."""
+def run_config(
+    batch_size: int, max_steps: int, clip_by: str, clip_norm: float, ema_decay: float = 0.0
+) -> training.TrainingConfig:
+    """How the loop is to run, with the choices of a recipe; see TrainingConfig.
+
+    Args:
+      batch_size, max_steps, ema_decay: the recipe's.
+      clip_by: whose norm is limited where there is a limit.
+      clip_norm: the limit; 0 for none.
+    """
     return training.TrainingConfig(
-        batch_size=config.batch_size,
-        max_steps=config.max_steps,
+        batch_size=batch_size,
+        max_steps=max_steps,
         steps_per_call=FLAGS.steps_per_call,
         checkpoint_every_steps=FLAGS.checkpoint_every_steps,
-        evaluate_every_steps=FLAGS.evaluate_every_steps or max(1, config.max_steps // 10),
+        evaluate_every_steps=FLAGS.evaluate_every_steps or max(1, max_steps // 10),
         keep_checkpoints=FLAGS.keep_checkpoints,
         patience_evaluations=FLAGS.patience_evaluations,
         precision=FLAGS.precision,
         strategy=FLAGS.strategy,
-        clip_by="variable" if config.clip_norm else "none",
-        clip_norm=config.clip_norm or 1.0,
+        clip_by=clip_by if clip_norm else "none",
+        clip_norm=clip_norm or 1.0,
         accumulation_steps=FLAGS.accumulation_steps,
-        ema_decay=config.ema_decay,
+        ema_decay=ema_decay,
         seed=FLAGS.seed,
-    )
-
-
-def data_config() -> DataConfig:
-    """Where the examples come from."""
-    return DataConfig(
-        train_pattern=FLAGS.train_pattern,
-        eval_pattern=FLAGS.eval_pattern,
-        holdout_percent=FLAGS.holdout_percent,
-        cache=FLAGS.cache,
-        shuffle_window=FLAGS.shuffle_window,
-        on_bad_record=FLAGS.on_bad_record,
-        gallery_size=FLAGS.gallery_size,
     )
