@@ -81,7 +81,7 @@ def compare_pairs(pattern: str, pairs_per_read: tuple[int, ...], rounds: int) ->
       pairs_per_read: several numbers of pairs drawn from a record once it is read.
       rounds: how many times each job is timed.
     """
-    _, encoding, flac = reading.open_clips(pattern, "data_pattern", progress=False)
+    _, _, flac = reading.open_clips(pattern, "data_pattern", progress=False)
     path = os.path.join(os.path.dirname(flac.shards[0].path), "pcm16.tfrecord")
     write_pcm(flac, path)
     _, _, pcm = reading.open_clips(path, "data_pattern", progress=False)
@@ -100,14 +100,10 @@ def compare_pairs(pattern: str, pairs_per_read: tuple[int, ...], rounds: int) ->
         for name in jobs
         if name != decoding
     ]
-    size = sum(map(record_bytes, flac.shards)) / sum(map(record_bytes, pcm.shards))
-    print(f"a FLAC record has {size:.2f} of the bytes of a PCM one, {encoding} given")
+    for name, records in (("FLAC", flac), ("PCM", pcm)):
+        sizes = [reading.bytes_per_pair(records, each) / 1e6 for each in pairs_per_read]
+        print(f"{name}: " + ", ".join(f"{size:.3g}" for size in sizes) + " MB read a pair")
     return rows
-
-
-def record_bytes(shard) -> int:
-    """Size of a shard's file."""
-    return os.path.getsize(shard.path)
 
 
 def write_pcm(records: Records, path: str) -> None:

@@ -45,3 +45,10 @@ def open_clips(
     if kind is None:
         raise UserError(f"--{flag}={patterns}: holds no clips; make some with launch.convert_clips")
     return *kind, opened
+
+
+def bytes_per_pair(records: Records, pairs_per_read: int) -> float:
+    """How many bytes are read for one pair: a record's, by the pairs drawn from it."""
+    size = sum(shard.size for shard in records.shards)
+    number = sum(shard.num_records for shard in records.shards)
+    return size / number / pairs_per_read

@@ -10,7 +10,7 @@ import tensorflow as tf
 from avc import losses, networks, pairs
 from avc.derangement import derange
 from avc.evaluation import embed_pairs, score
-from avc.reading import open_clips
+from avc.reading import bytes_per_pair, open_clips
 from avc.recipes import AvcConfig, LossConfig, OptimizerConfig
 from crossmodal import configuration, shards, strategies, training
 from crossmodal.errors import ConfigurationError
@@ -91,6 +91,8 @@ def train(
         return score(embed_pairs(network, held_out[1], held_out[0], config), data.gallery_size)
 
     steps_per_epoch = max(1, records.count() // run.batch_size)
+    size = bytes_per_pair(records, config.pairs.pairs_per_read)
+    print(f"{records.count()} clips; {size / 1e6:.3g} MB are read for a pair")
     task = training.Task(
         make_model=make_model,
         make_optimizer=lambda: make_optimizer(config.optimizer, steps_per_epoch),

@@ -50,6 +50,15 @@ def test_kind_and_encoding_are_read_off_the_records(tmp_path, kind, values, enco
     assert len(opened.shards[0].offsets) == 2
 
 
+def test_bytes_of_a_pair_are_those_of_its_records_shared(tmp_path):
+    schema = records.clip("flac")
+    rows = [{**CLIP, "id": f"c{i}", "audio": b"x" * 1000 * (i + 1)} for i in range(3)]
+    sizes = [len(schema.serialize(row)) + 16 for row in rows]
+    path = write(tmp_path / "a.tfrecord", schema, *rows)
+    opened = reading.open_clips(path, "pattern", progress=False)[2]
+    assert reading.bytes_per_pair(opened, 4) == pytest.approx(sum(sizes) / 3 / 4)
+
+
 def tfrecord_payloads(path):
     with open(path, "rb") as file:
         data = file.read()
