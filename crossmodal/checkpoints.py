@@ -133,6 +133,20 @@ def load_best(workdir: str, model: keras.Model) -> int:
     return _load(os.path.join(workdir, BEST), model)
 
 
+def load_chosen(workdir: str, model: keras.Model, checkpoint: str = "best") -> int:
+    """Loads the weights of the best evaluation, or of the newest checkpoint.
+
+    Args:
+      workdir, model: as for `load_latest`.
+      checkpoint: `best` (where nothing was evaluated, the newest) or `last`.
+
+    Returns, raises: as `load_latest`.
+    """
+    evaluated = complete_steps(os.path.join(workdir, BEST))
+    load = load_best if checkpoint == "best" and evaluated else load_latest
+    return load(workdir, model)
+
+
 def complete_steps(folder: str) -> list[int]:
     """The steps of the complete checkpoints in a folder, in ascending order."""
     if not tf.io.gfile.isdir(folder):

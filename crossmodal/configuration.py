@@ -57,6 +57,17 @@ def load(path: str) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: not a JSON file ({error})") from error
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by their paths, `part.field`."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Lines `field: old value -> new value` for every field that is not the same."""
     lines = []

@@ -11,12 +11,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from crossmodal import files
+from crossmodal import configuration, files
+from crossmodal.errors import UserError
+
+METRICS_FILE = "metrics.json"
+CARD_FILE = "model_card.md"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +56,31 @@ def export_saved_model(
     for name, signature in signatures.items():
         archive.add_endpoint(name, signature.function, input_signature=list(signature.inputs))
     archive.write_out(folder, verbose=False)
+
+
+def check_output(output: str) -> None:
+    """Checks that an export may be written to a folder, before the work for it.
+
+    Raises:
+      UserError: it is a file, or a folder that holds something else than an export.
+    """
+    output = output.rstrip("/")
+    if tf.io.gfile.exists(output) and not tf.io.gfile.isdir(output):
+        raise UserError(f"--output={output} is a file: name a folder for the export")
+    held = tf.io.gfile.listdir(output) if tf.io.gfile.exists(output) else []
+    if held and not tf.io.gfile.exists(os.path.join(output, "saved_model.pb")):
+        raise UserError(
+            f"--output={output} holds something else than an export ({held[0]}), which would be "
+            "replaced: name another folder"
+        )
+    files.check_writable(output, "output")
+
+
+def configuration_lines(config: Any) -> list[str]:
+    """The part of a model card that lists every field of a nested dataclass."""
+    values = configuration.flat(configuration.to_dict(config))
+    rows = [f"| {name} | {value} |" for name, value in values.items()]
+    return ["## Configuration", "", "| field | value |", "|---|---|", *rows]
 
 
 def convert_to_tflite(saved_model: str, signature: str) -> bytes:

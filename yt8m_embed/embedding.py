@@ -13,6 +13,7 @@ import tqdm
 from crossmodal import checkpoints, configuration
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.reading import Records, parsed_blocks
+from crossmodal.rows import Features, in_rows
 from yt8m_embed.configuration import EmbeddingConfig
 from yt8m_embed.model import (
     FRAME_FEATURES,
@@ -28,8 +29,6 @@ from yt8m_embed.reading import feature_level
 CONFIGURATION_FILE = "configuration.json"
 # Rows embedded at once: large enough for the matrix products, small in memory.
 ROWS = 1024
-
-Features = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,18 +187,6 @@ def join(parts: list[Embedded]) -> Embedded:
     )
 
 
-def in_rows(function: Callable[[Features], np.ndarray]) -> Callable[[Features], np.ndarray]:
-    """Calls a function on blocks of ROWS rows, so that any number fits in memory."""
-
-    def call(features: Features) -> np.ndarray:
-        number = len(next(iter(features.values())))
-        starts = range(0, max(number, 1), ROWS)
-        blocks_ = [{k: v[i : i + ROWS] for k, v in features.items()} for i in starts]
-        return np.concatenate([np.asarray(function(block)) for block in blocks_])
-
-    return call
-
-
 def of_model(model: keras.Model, config: EmbeddingConfig, source: str = "") -> JointEmbedding:
     """The embedding that a (trained) Keras model of `build_model` makes."""
     functions = {}
@@ -210,7 +197,7 @@ def of_model(model: keras.Model, config: EmbeddingConfig, source: str = "") -> J
         compiled = tf.function(
             functools.partial(single, training=False), input_signature=[specs]
         )
-        functions[modality] = in_rows(compiled)
+        functions[modality] = in_rows(compiled, ROWS)
     return JointEmbedding(config, functions, source, model)
 
 
@@ -236,13 +223,11 @@ def load(path: str, checkpoint: str = "best") -> JointEmbedding:
 
         def signature(modality: str) -> Callable[[Features], np.ndarray]:
             call = loaded.signatures[f"embed_{modality}"]
-            return in_rows(lambda f: call(**{k: tf.constant(v) for k, v in f.items()})["embedding"])
+            return in_rows(
+                lambda f: call(**{k: tf.constant(v) for k, v in f.items()})["embedding"], ROWS
+            )
 
         return JointEmbedding(config, {m: signature(m) for m in MODALITIES}, path)
     model = build_model(config.model)
-    evaluated = checkpoints.complete_steps(os.path.join(path, checkpoints.BEST))
-    if checkpoint == "best" and evaluated:
-        checkpoints.load_best(path, model)
-    else:
-        checkpoints.load_latest(path, model)
+    checkpoints.load_chosen(path, model, checkpoint)
     return of_model(model, config, path)

@@ -1,7 +1,6 @@
 """Export of a trained embedding: SavedModel, TFLite, and plain files that explain it."""
 
 import csv
-import dataclasses
 import io
 import os
 from collections.abc import Mapping
@@ -14,7 +13,11 @@ import tensorflow as tf
 from crossmodal import configuration, files
 from crossmodal.errors import UserError
 from crossmodal.export import (
+    CARD_FILE,
+    METRICS_FILE,
     Signature,
+    check_output,
+    configuration_lines,
     convert_to_tflite,
     export_saved_model,
     run_tflite,
@@ -25,8 +28,6 @@ from yt8m_embed.embedding import CONFIGURATION_FILE, JointEmbedding
 from yt8m_embed.model import FRAME_FEATURES, MODALITIES, SIZES, VIDEO_FEATURES, single_modality
 
 LABEL_FILE = "label_names.csv"
-METRICS_FILE = "metrics.json"
-CARD_FILE = "model_card.md"
 
 
 def input_specs(modality: str, config: ModelConfig) -> tuple[tf.TensorSpec, ...]:
@@ -76,24 +77,6 @@ def make_signatures(
             embed_both, (specs["visual"][0], specs["audio"][0], *shared)
         ),
     }
-
-
-def check_output(output: str) -> None:
-    """Checks that an export may be written to a folder, before the work for it.
-
-    Raises:
-      UserError: it is a file, or a folder that holds something else than an export.
-    """
-    output = output.rstrip("/")
-    if tf.io.gfile.exists(output) and not tf.io.gfile.isdir(output):
-        raise UserError(f"--output={output} is a file: name a folder for the export")
-    held = tf.io.gfile.listdir(output) if tf.io.gfile.exists(output) else []
-    if held and not tf.io.gfile.exists(os.path.join(output, "saved_model.pb")):
-        raise UserError(
-            f"--output={output} holds something else than an export ({held[0]}), which would be "
-            "replaced: name another folder"
-        )
-    files.check_writable(output, "output")
 
 
 def export(
@@ -192,8 +175,4 @@ def model_card(
             for name, v in sorted(recalls.items())
         ]
         lines.append("")
-    lines += ["## Configuration", "", "| field | value |", "|---|---|"]
-    for part, values in dataclasses.asdict(config).items():
-        values = values if isinstance(values, dict) else {"": values}
-        lines += [f"| {part}{'.' if k else ''}{k} | {v} |" for k, v in values.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *configuration_lines(config)]) + "\n"
