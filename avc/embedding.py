@@ -1,0 +1,197 @@
+"""A trained audio-visual network in use: embed, compare and localise arrays."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from avc import networks, serving
+from avc.recipes import AvcConfig
+from avc.training import exchanges
+from crossmodal import checkpoints, configuration
+from crossmodal.errors import UserError
+from crossmodal.export import Signature
+from crossmodal.rows import Features, in_rows
+from crossmodal.training import CONFIGURATION
+
+# Rows that go through the network at once.
+ROWS = 64
+# Resampling lets full-scale sound go somewhat beyond 1.
+LOUDEST = 2.0
+
+Call = Callable[[Features], dict[str, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedNetwork:
+    """A trained network, from a work folder or an export.
+
+    Frames are uint8 `[n, height, width, 3]`, RGB, of any size: of each the middle square is
+    scaled to the network's `image_size`. Waveforms are `[n, samples]`, mono, of
+    `sample_rate_hz`, in [-1, 1] or int16: of each the middle `segment_seconds` are taken, and
+    a shorter one has silence around it.
+
+    Attributes:
+      config: what it was made of.
+      functions: by name, see `avc.serving.signatures`.
+      source: the folder it was loaded from.
+      network: the Keras models, or None where only a SavedModel was loaded.
+    """
+
+    config: AvcConfig
+    functions: Mapping[str, Call]
+    source: str
+    network: networks.Network | None = None
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Of the waveforms."""
+        return self.config.network.audio.sample_rate_hz
+
+    @property
+    def localizes(self) -> bool:
+        """Whether the network has a heat map."""
+        return "localize" in self.functions
+
+    def embed_visual(self, frames: np.ndarray) -> np.ndarray:
+        """Embeds pictures: float32 `[n, d]`.
+
+        Raises:
+          UserError: the shape or type is not that of frames.
+        """
+        return self.functions["embed_visual"]({"frame": checked_frames(frames)})["embedding"]
+
+    def embed_audio(self, waveforms: np.ndarray) -> np.ndarray:
+        """Embeds sounds: float32 `[n, d]`.
+
+        Raises:
+          UserError: the shape is not that of waveforms, or a value is not finite or too large.
+        """
+        given = {"waveform": checked_waveforms(waveforms)}
+        return self.functions["embed_audio"](given)["embedding"]
+
+    def compare(self, frames: np.ndarray, waveforms: np.ndarray) -> dict[str, np.ndarray]:
+        """Judges pairs, row by row.
+
+        Returns:
+          `corresponds` `[n]`, the probability that picture and sound belong together;
+          `logits` `[n, 2]`, `visual_embedding` and `audio_embedding` `[n, d]`; `heatmap`
+          `[n, height, width]` where the network localises.
+
+        Raises:
+          UserError: frames or waveforms are none, or not equally many.
+        """
+        return self.functions["serving_default"](pairs(frames, waveforms))
+
+    def localize(self, frames: np.ndarray, waveforms: np.ndarray) -> np.ndarray:
+        """Where in each picture its sound comes from.
+
+        Returns:
+          float32 `[n, height, width]` in [0, 1], over the middle squares of the frames.
+
+        Raises:
+          UserError: as `compare`; or the network has no heat map.
+        """
+        if not self.localizes:
+            name = self.config.network.network
+            raise UserError(f"{self.source}: a network `{name}` does not localise; avol does")
+        return self.functions["localize"](pairs(frames, waveforms))["heatmap"]
+
+
+def pairs(frames: np.ndarray, waveforms: np.ndarray) -> dict[str, np.ndarray]:
+    """Checked frames and waveforms, equally many; raises UserError as the checks do."""
+    found = {"frame": checked_frames(frames), "waveform": checked_waveforms(waveforms)}
+    if len(found["frame"]) != len(found["waveform"]):
+        raise UserError(
+            f"{len(found['frame'])} frames and {len(found['waveform'])} waveforms are no pairs"
+        )
+    return found
+
+
+def checked_frames(frames: np.ndarray) -> np.ndarray:
+    """The frames; raises UserError unless they are uint8 `[n, height, width, 3]`."""
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        raise UserError(
+            f"frames are {frames.dtype} {frames.shape}: they must be uint8 [n, height, width, 3]"
+        )
+    if 0 in frames.shape[1:]:
+        raise UserError(f"frames of shape {frames.shape} hold no pixel")
+    return frames
+
+
+def checked_waveforms(waveforms: np.ndarray) -> np.ndarray:
+    """Waveforms as float32.
+
+    Raises:
+      UserError: they are not `[n, samples]`, or hold what is no sound.
+    """
+    waveforms = np.asarray(waveforms)
+    if waveforms.ndim != 2:
+        raise UserError(f"waveforms have shape {waveforms.shape}: they must be [n, samples], mono")
+    if waveforms.dtype == np.int16:
+        return waveforms.astype(np.float32) / 32768
+    if waveforms.dtype.kind != "f":
+        raise UserError(f"waveforms are {waveforms.dtype}: they must be floats or int16")
+    peaks = np.abs(waveforms).max(axis=1, initial=0)
+    if not np.isfinite(peaks).all():
+        raise UserError(f"waveform of row {np.argmin(np.isfinite(peaks))} has a NaN or Inf")
+    if (peaks > LOUDEST).any():
+        row = np.argmax(peaks)
+        raise UserError(
+            f"waveform of row {row} reaches {peaks[row]:.6g}: floats must lie in [-1, 1]"
+        )
+    return waveforms.astype(np.float32)
+
+
+def of_network(network: networks.Network, config: AvcConfig, source: str = "") -> TrainedNetwork:
+    """A network of `networks.build` in use."""
+    functions = {
+        name: in_rows(_compiled(signature), ROWS)
+        for name, signature in serving.signatures(network, config.network).items()
+    }
+    return TrainedNetwork(config, functions, source, network)
+
+
+def _compiled(signature: Signature) -> Call:
+    # Traced at the first call, once for all sizes.
+    function = tf.function(signature.function, input_signature=list(signature.inputs))
+    return lambda features: function(*(features[spec.name] for spec in signature.inputs))
+
+
+def load(path: str | os.PathLike, checkpoint: str = "best") -> TrainedNetwork:
+    """Loads a trained network.
+
+    Args:
+      path: the work folder of a training run or an exported SavedModel.
+      checkpoint: `best` (on clips that were not trained on; the last one if nothing was
+        evaluated) or `last`; of a work folder.
+
+    Raises:
+      UserError: there is neither.
+    """
+    path = os.fspath(path)
+    source = os.path.join(path, CONFIGURATION)
+    saved = configuration.load(source)
+    if "avc" not in saved:
+        raise UserError(f"{path}: neither a work folder of train_avc nor an export of one")
+    steps = saved.get("training", {}).get("max_steps")
+    values = saved["avc"] | ({"max_steps": steps} if steps else {})
+    config = configuration.from_dict(AvcConfig, values, source)
+    if tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
+        loaded = tf.saved_model.load(path)
+        functions = {
+            name: in_rows(_signature(loaded, name), ROWS) for name in loaded.signatures
+        }
+        return TrainedNetwork(config, functions, path)
+    network = networks.build(config.network, exchanges(config))
+    checkpoints.load_chosen(path, network.training, checkpoint)
+    return of_network(network, config, path)
+
+
+def _signature(loaded: tf.Module, name: str) -> Call:
+    call = loaded.signatures[name]
+    # A signature lives no longer than what it was loaded with.
+    return lambda features, _=loaded: call(**{k: tf.constant(v) for k, v in features.items()})

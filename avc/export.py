@@ -1,0 +1,118 @@
+"""Export of a trained network: a SavedModel, and plain files that explain it."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from avc import serving
+from avc.embedding import TrainedNetwork
+from avc.recipes import AvcConfig
+from crossmodal import checkpoints, configuration, files
+from crossmodal.errors import UserError
+from crossmodal.export import (
+    CARD_FILE,
+    METRICS_FILE,
+    Signature,
+    check_output,
+    configuration_lines,
+    export_saved_model,
+)
+from crossmodal.training import CONFIGURATION
+
+
+def export(trained: TrainedNetwork, output: str, metrics: Mapping[str, Any] | None) -> None:
+    """Writes everything about a trained network into a folder, whole or not at all.
+
+    Args:
+      trained: loaded from a work folder.
+      output: the folder; an older export is replaced.
+      metrics: an evaluation report to keep beside the model, or None.
+
+    Raises:
+      UserError: see `crossmodal.export.check_output`; or the network comes from a SavedModel
+        itself.
+    """
+    if trained.network is None:
+        raise UserError(f"{trained.source} is an export: name the work folder of a training")
+    check_output(output)
+    config = trained.config
+    signatures = serving.signatures(trained.network, config.network)
+    with files.whole_folder(output) as folder:
+        export_saved_model(folder, {"network": trained.network.deployed}, signatures)
+        saved = {"avc": configuration.to_dict(config)}
+        configuration.save(os.path.join(folder, CONFIGURATION), saved)
+        if metrics:
+            configuration.save(os.path.join(folder, METRICS_FILE), metrics)
+        card = model_card(config, signatures, metrics or {})
+        files.write_text(os.path.join(folder, CARD_FILE), card)
+
+
+def known_metrics(workdir: str, report: str = "") -> dict[str, Any] | None:
+    """What is known of how good a trained network is.
+
+    Args:
+      workdir: its work folder.
+      report: an evaluation report; if empty, `evaluation.json` in the work folder, or else
+        the scores that the best checkpoint was chosen by.
+
+    Raises:
+      UserError: `report` is named and cannot be read.
+    """
+    standing = os.path.join(workdir, "evaluation.json")
+    if report or tf.io.gfile.exists(standing):
+        return configuration.load(report or standing)
+    best = os.path.join(workdir, checkpoints.BEST)
+    steps = checkpoints.complete_steps(best)
+    if not steps:
+        return None
+    state = configuration.load(os.path.join(best, f"step-{steps[-1]}", checkpoints.STATE))
+    return {"step": state["step"], **state["metrics"]}
+
+
+def model_card(
+    config: AvcConfig, signatures: Mapping[str, Signature], metrics: Mapping[str, Any]
+) -> str:
+    """What the network is, what it takes and gives, how good it is, and its limits."""
+    network, audio = config.network, config.network.audio
+    lines = [
+        f"# Audio-visual network `{network.network}`, recipe `{config.recipe}`",
+        "",
+        "Tells whether a picture and a short sound belong together; learned from videos without",
+        "labels. Its embeddings serve retrieval between and within the two.",
+        "",
+        "## Signatures",
+        "",
+    ]
+    gives = {
+        "serving_default": "`visual_embedding`, `audio_embedding`, `logits`, `corresponds`"
+        + (", `heatmap`" if "localize" in signatures else ""),
+        "localize": "`heatmap`, `corresponds`",
+    }
+    for name, signature in signatures.items():
+        takes = ", ".join(f"`{s.name}` {s.dtype.name} {s.shape}" for s in signature.inputs)
+        lines.append(f"- `{name}`: {takes} -> {gives.get(name, '`embedding`')}")
+    unit = network.network == "ave"
+    lines += [
+        "",
+        f"- `frame`, `jpeg`: RGB, of any size; the middle square, scaled to {network.image_size}"
+        " pixels, is what the network sees.",
+        f"- `waveform`: mono, {audio.sample_rate_hz} Hz, in [-1, 1]; the middle"
+        f" {network.segment_seconds:g} s count, and silence surrounds a shorter one.",
+        f"- Embeddings are {'unit vectors' if unit else 'not normalised'}; `corresponds` is a"
+        " probability.",
+    ]
+    if "localize" in signatures:
+        lines.append("- `heatmap` lies over that middle square, in [0, 1]: what sounds is high.")
+    if network.network == "l3":
+        lines.append("- L3's two embeddings are not trained to be compared with each other.")
+    numbers = {
+        name: value
+        for name, value in configuration.flat(metrics).items()
+        if isinstance(value, int | float)
+    }
+    if numbers:
+        lines += ["", "## Measured", "", "| measure | value |", "|---|---|"]
+        lines += [f"| {name} | {value:.6g} |" for name, value in numbers.items()]
+    return "\n".join([*lines, "", *configuration_lines(config)]) + "\n"

@@ -1,0 +1,39 @@
+r"""Exports a trained audio-visual network for serving.
+
+Writes a SavedModel with the signatures embed_visual, embed_jpeg, embed_audio,
+serving_default (whether pictures and sounds correspond) and, of an AVOL-Net, localize; the
+configuration, metrics and a model card. The folder appears only when complete.
+
+Example (about 20 seconds):
+
+  python -m launch.export_avc --workdir=/tmp/ave --output=/tmp/ave/export
+"""
+
+import os
+
+from absl import flags
+
+from avc import embedding, export
+from crossmodal.export import check_output
+from launch import commands
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "Work folder of a training run; its best checkpoint is taken.")
+flags.DEFINE_string("output", "", "Folder of the export; default: `export` in --workdir.")
+flags.DEFINE_string(
+    "metrics", "", "Report to keep beside the model; default: evaluation.json in --workdir."
+)
+flags.mark_flag_as_required("workdir")
+
+
+def main() -> None:
+    """Exports as the flags say."""
+    output = FLAGS.output or os.path.join(FLAGS.workdir, "export")
+    trained = embedding.load(FLAGS.workdir)
+    check_output(output)
+    export.export(trained, output, export.known_metrics(FLAGS.workdir, FLAGS.metrics))
+    print(f"SavedModel: {output}")
+
+
+if __name__ == "__main__":
+    commands.run(main)
