@@ -1,9 +1,9 @@
 """A network on clips that it was not trained on: one pair a clip, and its mismatch.
 
 Objects that Sound, section 3.1: "a single frame and surrounding 1 second of audio are
-sampled randomly from each test video". Frames are cropped from the centre, nothing is
-augmented, picture and sound are aligned. The mismatched pair of a clip takes the sound of
-another clip of the same batch, of another video.
+sampled randomly from each test video"; section 4.1 looks at "the middle frame". Frames are
+cropped from the centre, nothing is augmented, picture and sound are aligned. The mismatched
+pair of a clip takes the sound of another clip of the same batch, of another video.
 """
 
 import dataclasses
@@ -12,16 +12,22 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from avc import pairs
+from avc import pairs, sounds
 from avc.derangement import derange
+from avc.frames import FrameConfig, decode_frame
 from avc.networks import Network
+from avc.pair_config import PairConfig
 from avc.recipes import AvcConfig
 from crossmodal import galleries
+from crossmodal.configuration import check_choice
 from crossmodal.order import folded
 from crossmodal.reading import Records, blocks, explained
 
 # Clips that go through the network at once.
 ROWS = 64
+MOMENTS = ("random", "middle")
+KEPT = ("id", "video", "frame_seconds")
+OUTPUTS = ("visual_embedding", "audio_embedding", "logits")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,24 +37,41 @@ class Evaluated:
     Attributes:
       id, video: bytes `[n]`.
       frame_seconds: when the frame is shown, from the clip's start, `[n]`.
+      level_dbfs: root mean square of the sound, in decibels of full scale, `[n]`.
       visual_embedding, audio_embedding: `[n, d]`.
       logits: of the clip's own pair, `[n, 2]`.
       mismatched_logits: of its frame with another video's sound, `[n, 2]`.
       mismatched: whether there was another video in the batch, `[n]`.
+      partner: the row that this sound is of, int64 `[n]`.
+      heatmap, mismatched_heatmap: `[n, height, width]` of the two pairs; None where the
+        network has none.
     """
 
     id: np.ndarray
     video: np.ndarray
     frame_seconds: np.ndarray
+    level_dbfs: np.ndarray
     visual_embedding: np.ndarray
     audio_embedding: np.ndarray
     logits: np.ndarray
     mismatched_logits: np.ndarray
     mismatched: np.ndarray
+    partner: np.ndarray
+    heatmap: np.ndarray | None = None
+    mismatched_heatmap: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> "Evaluated":
+        """Some of the rows; `partner` is then of no use and -1."""
+        values = {
+            field.name: None if value is None else value[rows]
+            for field in dataclasses.fields(self)
+            for value in [getattr(self, field.name)]
+        }
+        return Evaluated(**{**values, "partner": np.full(len(values["id"]), -1)})
 
 
 def evaluation_batches(
-    records: Records, encoding: str, config: AvcConfig, seed: int = 0
+    records: Records, encoding: str, config: AvcConfig, seed: int = 0, moment: str = "random"
 ) -> Iterator[dict[str, np.ndarray]]:
     """One aligned pair of every clip, in file order.
 
@@ -57,11 +80,13 @@ def evaluation_batches(
       encoding: of their sound.
       config: the network's inputs.
       seed: of the moments; the same for every network.
+      moment: `random`, or `middle` of the clip.
 
     Yields:
       `id`, `video`, `frame_seconds`, `key`; `frame` float32 [n, size, size, 3] in [0, 1] and
       `waveform` float32 [n, samples] in [-1, 1].
     """
+    check_choice("moment", moment, MOMENTS)
     plain = dataclasses.replace(
         config.pairs,
         misalignment_seconds=0.0,
@@ -74,8 +99,10 @@ def evaluation_batches(
 
     def draw(index: tf.Tensor, record: tf.Tensor) -> dict:
         example = {name: value[0] for name, value in records.schema.parse(record[None]).items()}
+        if moment == "middle":
+            return draw_middle(example, plain, frames, encoding)
         drawn = pairs.draw(example, plain, frames, encoding, folded(seed, 0, index))
-        return {name: value[0] for name, value in drawn.items()}
+        return {name: drawn[name][0] for name in (*KEPT, "frame", "waveform")}
 
     stream = blocks(records).unbatch().enumerate()
     stream = stream.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(ROWS)
@@ -83,39 +110,96 @@ def evaluation_batches(
     with explained(records):
         for batch in stream.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
             yield {
-                **{name: batch[name] for name in ("id", "video", "frame_seconds", "key")},
+                **{name: batch[name] for name in (*KEPT, "key")},
                 "frame": batch["frame"].astype(np.float32) / 255,
                 "waveform": batch["waveform"].astype(np.float32) / 32768,
             }
 
 
+def draw_middle(
+    example: dict[str, tf.Tensor], config: PairConfig, frame_config: FrameConfig, encoding: str
+) -> dict[str, tf.Tensor]:
+    """The frame that a clip shows in its middle, and the sound around that moment.
+
+    Args:
+      example: one parsed record of `avc.records.clip`, without a batch dimension.
+      config: sample rate and length of the sound.
+      frame_config: of an evaluation.
+      encoding: `flac` or `pcm16`.
+
+    Returns:
+      `id`, `video`, `frame_seconds`, `frame` and `waveform` as `avc.pairs.draw` gives them
+      for one pair.
+
+    Raises:
+      tf.errors.InvalidArgumentError: the clip has no frame, or another sample rate.
+    """
+    rate = tf.cast(tf.reshape(example["sample_rate_hz"], []), tf.int64)
+    right = f"not {config.sample_rate_hz} Hz"
+    checks = [
+        tf.debugging.Assert(example["num_frames"] > 0, [example["id"], "has no frame"]),
+        tf.debugging.Assert(rate == config.sample_rate_hz, [example["id"], "has", rate, right]),
+    ]
+    with tf.control_dependencies(checks):
+        samples = sounds.decode_sound(tf.identity(example["audio"]), encoding)
+    middle = tf.size(samples) // 2
+    seconds = tf.cast(tf.cast(middle, tf.float64) / config.sample_rate_hz, tf.float32)
+    times = example["frame_seconds"][: example["num_frames"]]
+    # Times are rounded to floats: a frame that begins at the middle is to be found.
+    shown = tf.searchsorted(times, [seconds + 1e-4], side="right")[0] - 1
+    frame = decode_frame(example["frames"][tf.maximum(shown, 0)], frame_config, tf.zeros([3]))
+    start = middle - config.segment_samples // 2
+    waveform = sounds.cut_segments(samples, start[None], config.segment_samples)[0]
+    kept = {"id": example["id"], "video": example["video"], "frame_seconds": seconds}
+    return {**kept, "frame": frame, "waveform": waveform}
+
+
 def embed_pairs(
-    network: Network, records: Records, encoding: str, config: AvcConfig, seed: int = 0
+    network: Network,
+    records: Records,
+    encoding: str,
+    config: AvcConfig,
+    seed: int = 0,
+    moment: str = "random",
 ) -> Evaluated:
     """Embeds and scores one pair of every clip, and one mismatched pair.
+
+    Args:
+      network: of `config`.
+      records, encoding, config, seed, moment: see `evaluation_batches`.
 
     Raises:
       UserError: a record is bad.
     """
     call = tf.function(network.deployed)
     rows: dict[str, list[np.ndarray]] = {}
-    for batch in evaluation_batches(records, encoding, config, seed):
+    number = 0
+    for batch in evaluation_batches(records, encoding, config, seed, moment):
         partner, valid = (np.asarray(each) for each in derange(batch["key"]))
         frame, waveform = tf.constant(batch["frame"]), tf.constant(batch["waveform"])
         own = call({"frame": frame, "waveform": waveform})
         other = call({"frame": frame, "waveform": tf.gather(waveform, partner)})
         found = {
-            **{name: batch[name] for name in ("id", "video", "frame_seconds")},
-            **{
-                name: own[name].numpy()
-                for name in ("visual_embedding", "audio_embedding", "logits")
-            },
-            "mismatched_logits": other["logits"].numpy(),
+            **{name: batch[name] for name in KEPT},
+            "level_dbfs": levels(batch["waveform"]),
+            **{name: np.asarray(own[name]) for name in OUTPUTS},
+            "mismatched_logits": np.asarray(other["logits"]),
             "mismatched": valid,
+            "partner": number + partner.astype(np.int64),
         }
+        if "heatmap" in own:
+            found["heatmap"] = np.asarray(own["heatmap"])
+            found["mismatched_heatmap"] = np.asarray(other["heatmap"])
         for name, values in found.items():
             rows.setdefault(name, []).append(values)
+        number += len(partner)
     return Evaluated(**{name: np.concatenate(values) for name, values in rows.items()})
+
+
+def levels(waveforms: np.ndarray) -> np.ndarray:
+    """Root mean squares of waveforms `[n, samples]` in decibels of full scale, `[n]`."""
+    power = np.mean(np.square(waveforms, dtype=np.float64), axis=1)
+    return 10 * np.log10(np.maximum(power, 1e-20))
 
 
 def score(found: Evaluated, gallery_size: int) -> dict[str, float]:

@@ -1,0 +1,145 @@
+"""The report of an evaluation as tables for reading, with the paper's rows beside."""
+
+from collections.abc import Mapping, Sequence
+
+from avc import correspondence_scores, localization_scores, retrieval_scores
+from crossmodal import reports
+from crossmodal.localization import METRICS
+from crossmodal.ndcg import DIRECTIONS
+
+PAPERS_DATA = "Objects that Sound, their data"
+
+
+def accuracy_table(result: Mapping, network: str) -> str:
+    """Accuracy of correspondence; `result` from `correspondence_scores.measure`."""
+    named = {
+        "all": result["accuracy"],
+        "true pairs": result["true_pairs"],
+        "mismatched pairs": result["mismatched_pairs"],
+        **{
+            f"visible objects: {number}": value
+            for number, value in result.get("by_visible_objects", {}).items()
+        },
+        "off-screen sound: no match": result.get("off_screen"),
+        "silence: no match": result.get("silent"),
+    }
+    rows = [
+        [name, _percent(value), _range(value), str(value["pairs"])]
+        for name, value in named.items()
+        if value
+    ]
+    if network in correspondence_scores.PAPER:
+        rows.append([PAPERS_DATA, f"{100 * correspondence_scores.PAPER[network]:.1f}", "-", "-"])
+    return reports.markdown(["pairs", "accuracy %", "95 % interval", "number"], rows, 1)
+
+
+def ndcg_table(result: Mapping) -> str:
+    """nDCG@30; `result` from `retrieval_scores.evaluate_ndcg`."""
+    rows = [["chance", *(f"{result['chance'][d]:.3f}" for d in DIRECTIONS)]]
+    for name, own in result["systems"].items():
+        rows.append([name, *(_spread(own.get(d)) for d in DIRECTIONS)])
+    for name, own in result.get("permuted_classes", {}).items():
+        cells = [own.get(d) for d in DIRECTIONS]
+        rows.append(
+            [f"{name}, classes permuted"]
+            + [f"{c['mean']:.3f} ± {c['std']:.3f}" if c else "-" for c in cells]
+        )
+    rows.append([f"chance ({PAPERS_DATA})", *[f"{retrieval_scores.PAPER_CHANCE:.3f}"] * 4])
+    for name, values in retrieval_scores.PAPER.items():
+        rows.append([f"{name} ({PAPERS_DATA})", *(f"{value:.3f}" for value in values)])
+    titles = [direction.replace("_to_", " -> ") for direction in DIRECTIONS]
+    return reports.markdown(["system", *titles], rows, 1)
+
+
+def difference_lines(result: Mapping) -> list[str]:
+    """How far systems are from the reference, a line each."""
+    return [
+        f"{name}: " + ", ".join(
+            f"{d.replace('_to_', ' -> ')} {v['estimate']:+.3f} [{v['low']:+.3f}, {v['high']:+.3f}]"
+            for d, v in own.items()
+        )
+        for name, own in result.get("over_reference", {}).items()
+    ]
+
+
+def localization_table(systems: Mapping, paper: bool) -> str:
+    """Localisation of several systems by METRICS; `paper`: with the rows of section 4.1."""
+    rows = [
+        [name.replace("_", " "), *(_spread(own.get(m), 100, 1) for m in METRICS)]
+        for name, own in systems.items()
+    ]
+    if paper:
+        for name, value in (
+            ("AVOL-Net", localization_scores.PAPER_MODE),
+            ("centre", localization_scores.PAPER_CENTRE),
+        ):
+            cells = [f"{100 * value:.1f}"] + ["-"] * (len(METRICS) - 1)
+            rows.append([f"{name} ({PAPERS_DATA})", *cells])
+    titles = ["mode in box %", "cIoU % adaptive", "AUC % adaptive", "cIoU % fixed", "AUC % fixed"]
+    return reports.markdown(["maps of", *titles], rows, 1)
+
+
+def objects_table(result: Mapping[str, Mapping]) -> str:
+    """The share of modes on what sounds, by the number of objects that the crop shows."""
+    rows = [
+        [
+            number,
+            _spread(value["mode_in_box"], 100, 1),
+            f"{100 * value['random_object']:.1f}",
+            str(value["rows"]),
+        ]
+        for number, value in result.items()
+    ]
+    header = ["objects", "mode in box %", "a random object %", "clips"]
+    return reports.markdown(header, rows, 1)
+
+
+def emptiness_table(areas: Mapping[str, Mapping | None]) -> str:
+    """Areas under the curve of the map's maximum, by what is heard instead."""
+    rows = [
+        [name.replace("_", " "), f"{a['estimate']:.3f}", _range(a, 1, 3), str(a["mismatched"])]
+        for name, a in areas.items()
+        if a
+    ]
+    return reports.markdown(["sound", "AUC", "95 % interval", "maps"], rows, 1)
+
+
+def swap_table(result: Mapping) -> str:
+    """The swap test; `result` from `localization_scores.measure_swap`."""
+    rows = [
+        [name.replace("_", " "), _percent(result[name]), _range(result[name])]
+        for name in ("both_right", "first_right", "second_right")
+    ]
+    return reports.markdown(["mode on the object that sounds", "pictures %", "95 % interval"],
+                            rows, 1)
+
+
+def lines_of_curve(curve: Mapping[str, Mapping]) -> dict[str, dict[str, dict[float, float]]]:
+    """A curve by system, direction and number as a chart's panels: by direction and system."""
+    panels: dict[str, dict] = {}
+    for name, own in curve.items():
+        for direction, values in own.items():
+            title = direction.replace("_to_", " -> ")
+            panels.setdefault(title, {})[name] = {float(k): v for k, v in values.items()}
+    return panels
+
+
+def join(parts: Sequence[tuple[str, str]]) -> str:
+    """Titles and tables, one below the other."""
+    return "\n\n".join(f"{title}\n\n{table}" for title, table in parts)
+
+
+def _percent(interval: Mapping) -> str:
+    return f"{100 * interval['estimate']:.1f}"
+
+
+def _range(interval: Mapping, factor: float = 100, digits: int = 1) -> str:
+    return f"{factor * interval['low']:.{digits}f} to {factor * interval['high']:.{digits}f}"
+
+
+def _spread(interval: Mapping | None, factor: float = 1, digits: int = 3) -> str:
+    """The estimate and half of its interval's width."""
+    if not interval:
+        return "-"
+    half = (interval["high"] - interval["low"]) / 2
+    return f"{factor * interval['estimate']:.{digits}f} ± {factor * half:.{digits}f}"
