@@ -1,0 +1,94 @@
+"""A picture and a sound from files, for a network to say what of the one makes the other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from avc.audio_decoding import resample
+from avc.clips import MediaConfig
+from avc.media_files import MediaError, Track
+from crossmodal import files
+from crossmodal.errors import UserError
+
+
+def read_picture(path: str) -> np.ndarray:
+    """Reads a JPEG, PNG, BMP or GIF: uint8 `[height, width, 3]`.
+
+    Raises:
+      UserError: the file cannot be read, or is no such picture.
+    """
+    try:
+        content = tf.io.read_file(path)
+    except tf.errors.OpError as error:
+        raise UserError(f"{path}: cannot be read ({error.message})") from error
+    try:
+        return tf.io.decode_image(content, 3, expand_animations=False).numpy()
+    except (tf.errors.OpError, ValueError):
+        raise UserError(f"{path}: is not a picture (JPEG, PNG, BMP or GIF)") from None
+
+
+def read_sound(path: str, sample_rate_hz: int) -> np.ndarray:
+    """Reads the sound of any file that PyAV reads, mono.
+
+    Returns:
+      int16 `[num_samples]`.
+
+    Raises:
+      UserError: there is none.
+    """
+    try:
+        track = Track(path, "audio", MediaConfig().max_pixels)
+    except MediaError as error:
+        # FFmpeg tells videos only from what it does not know.
+        reason = error.reason.replace("not a video file", "not a sound file")
+        raise UserError(f"{path}: {reason}") from None
+    try:
+        pieces = [samples for _, samples in resample(track.frames(), sample_rate_hz)]
+    finally:
+        track.close()
+    if not pieces:
+        raise UserError(f"{path}: no sound can be decoded")
+    return np.concatenate(pieces)
+
+
+def cut_second(
+    samples: np.ndarray, segment_samples: int, middle: int | None = None
+) -> np.ndarray:
+    """A piece of a sound; what lies beyond its ends is silence.
+
+    Args:
+      samples: int16 `[n]`.
+      segment_samples: length of the piece.
+      middle: which sample is in its middle; None for the middle of all.
+
+    Returns:
+      int16 `[segment_samples]`.
+
+    Raises:
+      UserError: the middle is not in the sound.
+    """
+    middle = len(samples) // 2 if middle is None else middle
+    if not 0 <= middle < len(samples):
+        raise UserError("--at_seconds lies beyond the end of the sound")
+    half = segment_samples // 2
+    padded = np.pad(samples, (half, segment_samples - half))
+    return padded[middle : middle + segment_samples]
+
+
+def peak(heatmap: np.ndarray, shape: Sequence[int]) -> tuple[int, int]:
+    """The column and row in pixels of a map's mode, in a picture of (height, width, ...)."""
+    row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
+    height, width = shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return (
+        left + int((column + 0.5) * side / heatmap.shape[1]),
+        top + int((row + 0.5) * side / heatmap.shape[0]),
+    )
+
+
+def write_png(path: str, picture: np.ndarray) -> None:
+    """Writes uint8 `[height, width, 3]` as a PNG, whole or not at all."""
+    with files.whole_file(path) as temporary:
+        tf.io.write_file(temporary, tf.io.encode_png(picture))

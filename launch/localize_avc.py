@@ -1,0 +1,108 @@
+r"""Shows what in a picture or a video makes the sound: a heat map over it.
+
+A picture and a sound file become a PNG; a video becomes an mp4 with the map over every
+frame, and its sound. Colours are of a fixed scale: dark blue is a probability of 0, light
+yellow of 1. The network sees the middle square; what it does not see is darker.
+
+Examples (a video takes about a second per 10 frames of the full network on two cores):
+
+  python -m launch.localize_avc --workdir=/tmp/avol --image=street.jpg --sound=siren.wav \
+      --output=/tmp/siren.png
+  python -m launch.localize_avc --workdir=/tmp/avol --video=street.mp4 --output=/tmp/street.mp4
+"""
+
+import os
+
+import numpy as np
+import tqdm
+from absl import flags
+
+from avc import embedding, localized_picture, localized_video, media
+from avc.embedding import TrainedNetwork
+from avc.localized_video import Look
+from crossmodal import files
+from crossmodal.configuration import check_range
+from crossmodal.errors import ConfigurationError, UserError
+from launch import commands
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "Work folder of an AVOL-Net, or its export.")
+flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which one of a work folder.")
+flags.DEFINE_string("image", "", "Picture: JPEG, PNG, BMP or GIF.")
+flags.DEFINE_string("sound", "", "Sound for --image: any file that holds one.")
+flags.DEFINE_float("at_seconds", None, "Middle of what is heard of --sound; default: its middle.")
+flags.DEFINE_string("video", "", "Video with sound, instead of --image and --sound.")
+flags.DEFINE_string("output", None, "PNG, or for --video mp4.")
+flags.DEFINE_bool("stretch", False, "Stretch each map from its lowest to its highest value.")
+flags.DEFINE_float("opacity", 0.5, "Of the map, from 0 to 1.")
+flags.DEFINE_integer("shorter_side", 256, "Pixels of the written video.", lower_bound=16)
+flags.mark_flags_as_required(["workdir", "output"])
+
+
+def check_flags() -> None:
+    """Raises ConfigurationError for flags that do not go together."""
+    given = bool(FLAGS.image), bool(FLAGS.sound), bool(FLAGS.video)
+    if given not in ((True, True, False), (False, False, True)):
+        raise ConfigurationError("give either --image and --sound or --video")
+    wanted = ".mp4" if FLAGS.video else ".png"
+    if os.path.splitext(FLAGS.output)[1].lower() != wanted:
+        raise ConfigurationError(f"--output={FLAGS.output}: its name must end with {wanted}")
+    if FLAGS.at_seconds is not None and FLAGS.video:
+        raise ConfigurationError("--at_seconds is for --sound")
+    if FLAGS.shorter_side % 2:
+        raise ConfigurationError(f"--shorter_side={FLAGS.shorter_side}: must be an even number")
+    check_range("opacity", FLAGS.opacity, 0, 1)
+
+
+def main() -> None:
+    """Writes the picture or the video and says where."""
+    check_flags()
+    files.check_writable(FLAGS.output, "output")
+    network = embedding.load(FLAGS.workdir, FLAGS.checkpoint)
+    if not network.localizes:
+        raise UserError(f"--workdir={FLAGS.workdir}: its network has no heat map; avol has")
+    if FLAGS.video:
+        localize_video(network)
+    else:
+        localize_picture(network)
+
+
+def localize_picture(network: TrainedNetwork) -> None:
+    """One picture and one second of sound."""
+    rate = network.sample_rate_hz
+    picture = localized_picture.read_picture(FLAGS.image)
+    sound = localized_picture.read_sound(FLAGS.sound, rate)
+    middle = None if FLAGS.at_seconds is None else round(FLAGS.at_seconds * rate)
+    second = localized_picture.cut_second(sound, network.config.network.segment_samples, middle)
+    heatmap = network.localize(picture[None], second[None])[0]
+    look = Look(FLAGS.stretch, FLAGS.opacity)
+    localized_picture.write_png(FLAGS.output, look.draw(picture, heatmap))
+    column, row = localized_picture.peak(heatmap, picture.shape)
+    print(f"highest probability {np.max(heatmap):.3f}, at pixel ({column}, {row}): {FLAGS.output}")
+
+
+def localize_video(network: TrainedNetwork) -> None:
+    """Every frame of a video."""
+    seconds = media.probe(FLAGS.video).duration_seconds
+    form = "{l_bar}{bar}| {n:.1f}/{total:.1f} s [{elapsed}<{remaining}]" if seconds else None
+    with tqdm.tqdm(total=seconds, desc="localise", bar_format=form) as bar:
+
+        def tell(done: float) -> None:
+            bar.update(done - bar.n)
+
+        written = localized_video.write(
+            FLAGS.video,
+            FLAGS.output,
+            network.localize,
+            network.config.network.segment_samples,
+            network.sample_rate_hz,
+            Look(FLAGS.stretch, FLAGS.opacity, FLAGS.shorter_side),
+            tell,
+        )
+    if written.damage:
+        print(f"{FLAGS.video}: {written.damage}; what came before is written")
+    print(f"{written.frames} frames, {written.seconds:.2f} s: {FLAGS.output}")
+
+
+if __name__ == "__main__":
+    commands.run(main)
