@@ -47,10 +47,11 @@ def _blocks(
                 kernel_regularizer=decay(config),
                 name=f"{name}_conv{block}_{index}",
             )(x)
-            # Statistics over all replicas: those of one alone would be kept otherwise.
+            # Statistics over all replicas: those of one alone would be kept otherwise. Other
+            # backends than TensorFlow run on one.
             x = layers.BatchNormalization(
                 momentum=config.batch_norm_momentum,
-                synchronized=True,
+                synchronized=keras.backend.backend() == "tensorflow",
                 name=f"{name}_norm{block}_{index}",
             )(x)
             x = layers.ReLU(name=f"{name}_relu{block}_{index}")(x)

@@ -164,8 +164,9 @@ class Steps:
                 parts["regularization"] = tf.add_n([_float32(x) for x in penalties])
                 parts["loss"] += parts["regularization"]
             target = parts["loss"] * scale
+        # Of a Keras variable itself TensorFlow cannot make the zeros of an unconnected gradient.
         gradients = tape.gradient(
-            target, model.trainable_variables, unconnected_gradients="zero"
+            target, [v.value for v in model.trainable_variables], unconnected_gradients="zero"
         )
         extras = ["learning_rate", "loss_scale"] if self.scales else ["learning_rate"]
         self.names[:] = sorted(parts) + extras
