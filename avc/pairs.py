@@ -8,6 +8,7 @@ accuracy of 87.6 % instead of 81.9 % because sounds of true pairs began at multi
 come about by exchange only.
 """
 
+import re
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -16,6 +17,7 @@ from avc import frames, moments, sounds
 from avc.derangement import derange
 from avc.frames import FrameConfig
 from avc.pair_config import PairConfig
+from crossmodal.errors import UserError
 
 Tensors = dict[str, tf.Tensor]
 
@@ -142,6 +144,16 @@ def _checked(example: Mapping[str, tf.Tensor], config: PairConfig) -> tf.Tensor:
     ]
     with tf.control_dependencies(checks):
         return tf.identity(example["audio"])
+
+
+def explain(error: Exception) -> UserError | None:
+    """What an error that `draw` raised within a pipeline means to the user, if it was one."""
+    found = re.search(r"assertion failed: \[(.*)\]", str(error))
+    if not found:
+        return None
+    text = found[1].replace("] [", " ").strip("[] ")
+    advice = ": set sample_rate_hz to that of the records" if text.endswith("Hz") else ""
+    return UserError(f"clip {text}{advice}")
 
 
 def combine(batch: Mapping[str, tf.Tensor], config: PairConfig, seed: tf.Tensor) -> Tensors:

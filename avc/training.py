@@ -13,7 +13,7 @@ from avc.evaluation import embed_pairs, score
 from avc.reading import bytes_per_pair, open_clips
 from avc.recipes import AvcConfig, LossConfig, OptimizerConfig
 from crossmodal import configuration, shards, strategies, training
-from crossmodal.errors import ConfigurationError
+from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.opening import report_damage
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
 from crossmodal.reading import Records
@@ -90,6 +90,10 @@ def train(
         network = next(each for each in made if each.training is trained)
         return score(embed_pairs(network, held_out[1], held_out[0], config), data.gallery_size)
 
+    def explain(error: Exception) -> UserError | None:
+        paths = [shard.path for shard in records.shards]
+        return pairs.explain(error) or shards.diagnose(paths, records.schema)
+
     steps_per_epoch = max(1, records.count() // run.batch_size)
     size = bytes_per_pair(records, config.pairs.pairs_per_read)
     print(f"{records.count()} clips; {size / 1e6:.3g} MB are read for a pair")
@@ -102,9 +106,7 @@ def train(
         loss_features=("key",) if config.loss.objective == "infonce" else None,
         evaluate=evaluate if held_out else None,
         best_metric=best_metric(config),
-        explain_input_error=lambda error: shards.diagnose(
-            [shard.path for shard in records.shards], records.schema
-        ),
+        explain_input_error=explain,
     )
     saved = {"avc": configuration.to_dict(config), "data": configuration.to_dict(data)}
     # The rate's staircase has no end, so that a run may go on for longer.

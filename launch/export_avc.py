@@ -6,7 +6,7 @@ configuration, metrics and a model card. The folder appears only when complete.
 
 Example (about 20 seconds):
 
-  python -m launch.export_avc --workdir=/tmp/ave --output=/tmp/ave/export
+  python -m launch.export_avc --workdir=/tmp/ave --checkpoint=best --output=/tmp/ave/export
 """
 
 import os
@@ -18,7 +18,10 @@ from crossmodal.export import check_output
 from launch import commands
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", None, "Work folder of a training run; its best checkpoint is taken.")
+flags.DEFINE_string("workdir", None, "Work folder of a training run.")
+flags.DEFINE_enum(
+    "checkpoint", "best", ["best", "last"], "Which one: best on the clips of --eval_pattern."
+)
 flags.DEFINE_string("output", "", "Folder of the export; default: `export` in --workdir.")
 flags.DEFINE_string(
     "metrics", "", "Report to keep beside the model; default: evaluation.json in --workdir."
@@ -29,7 +32,7 @@ flags.mark_flag_as_required("workdir")
 def main() -> None:
     """Exports as the flags say."""
     output = FLAGS.output or os.path.join(FLAGS.workdir, "export")
-    trained = embedding.load(FLAGS.workdir)
+    trained = embedding.load(FLAGS.workdir, FLAGS.checkpoint)
     check_output(output)
     export.export(trained, output, export.known_metrics(FLAGS.workdir, FLAGS.metrics))
     print(f"SavedModel: {output}")

@@ -9,7 +9,7 @@ Example (about two minutes on 2 cores):
 
   python -m launch.sweep_avc --train_pattern='testdata/scenes/train*.tfrecord' \
       --eval_pattern='testdata/scenes/test-*.tfrecord' --workdir=/tmp/sweep_avc \
-      --recipe=ave_small --max_steps=20 --batch_size=16 --grid='learning_rate=1e-4,1e-3'
+      --recipe=ave_small --max_steps=20 --batch_size=8 --grid='learning_rate=1e-4,1e-3'
 """
 
 from absl import flags

@@ -8,7 +8,7 @@ Example, on the bundled scenes (about a minute on 2 cores):
 
   python -m launch.train_avc --train_pattern='testdata/scenes/train*.tfrecord' \
       --eval_pattern='testdata/scenes/test-*.tfrecord' --workdir=/tmp/ave \
-      --recipe=ave_small --batch_size=16 --max_steps=60
+      --recipe=ave_small --batch_size=8 --max_steps=60
 
 The recipes `l3`, `ave` and `avol` are the paper's networks at their full size and want an
 accelerator; those with `_small` learn on a few thousand scenes within minutes on a CPU.
