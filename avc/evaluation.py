@@ -98,7 +98,7 @@ def evaluation_batches(
     frames = config.frames.evaluation()
 
     def draw(index: tf.Tensor, record: tf.Tensor) -> dict:
-        example = {name: value[0] for name, value in records.schema.parse(record[None]).items()}
+        example = records.schema.parse_one(record)
         if moment == "middle":
             return draw_middle(example, plain, frames, encoding)
         drawn = pairs.draw(example, plain, frames, encoding, folded(seed, 0, index))

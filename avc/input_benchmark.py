@@ -18,9 +18,11 @@ from crossmodal.pipeline import PipelineConfig, open_training
 from crossmodal.reading import Records, parsed_blocks
 
 # Pairs of one timed turn, about.
-PAIRS = 1024
+PAIRS = 2048
 # Clips of 1 s that are transformed at once.
 CLIPS = 64
+# Clips of a batch of pairs.
+BATCH = 32
 
 
 def drain(dataset: tf.data.Dataset) -> Callable[[], None]:
@@ -85,7 +87,7 @@ def compare_pairs(pattern: str, pairs_per_read: tuple[int, ...], rounds: int) ->
     path = os.path.join(os.path.dirname(flac.shards[0].path), "pcm16.tfrecord")
     write_pcm(flac, path)
     _, _, pcm = reading.open_clips(path, "data_pattern", progress=False)
-    batch = min(CLIPS, flac.count())
+    batch = min(BATCH, flac.count())
     number = PAIRS // batch * batch
     decoding = "JPEG decoding and cropping"
     jobs = {decoding: drain(bare_decoding(some_frames(flac, number), 224, batch))}

@@ -39,10 +39,36 @@ def parse_batch(features: Sequence[Feature], serialized: tf.Tensor) -> Tensors:
         if feature.count:
             counts.setdefault(feature.count, []).append(tf.cast(count, tf.int32))
     for name, (first, *others) in counts.items():
-        message = f"the features that share {name} differ in their number of entries"
-        agree = [(tf.reduce_all(first == other), message) for other in others]
-        batch[name] = _checked(first, agree)
+        batch[name] = _checked(first, _agreement(name, first, others))
     return batch
+
+
+def parse_one(features: Sequence[Feature], serialized: tf.Tensor) -> Tensors:
+    """Parses a string scalar; see `crossmodal.schema.Schema.parse_one`."""
+    specs = {key: spec for feature in features for key, spec in _context_specs(feature).items()}
+    parsed = tf.io.parse_example(serialized[None], specs)
+    flat = {
+        key: value.flat_values[None] if isinstance(value, tf.RaggedTensor) else value
+        for key, value in parsed.items()
+    }
+    record, counts = {}, {}
+    for feature in features:
+        if feature.variable:
+            value = flat[feature.names_on_disk[0]]
+            value = _checked(value, _value_checks(feature, value))
+        else:
+            value, _ = _read_context(feature, parsed, {})
+        record[feature.name] = tf.squeeze(value, 0)
+        if feature.count:
+            counts.setdefault(feature.count, []).append(tf.shape(value)[1])
+    for name, (first, *others) in counts.items():
+        record[name] = _checked(first, _agreement(name, first, others))
+    return record
+
+
+def _agreement(name: str, first: tf.Tensor, others: Sequence[tf.Tensor]) -> Checks:
+    message = f"the features that share {name} differ in their number of entries"
+    return [(tf.reduce_all(first == other), message) for other in others]
 
 
 def _context_specs(feature: Feature) -> dict:

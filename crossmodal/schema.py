@@ -90,6 +90,21 @@ class Schema:
         """
         return parsing.parse_batch(self.features, serialized)
 
+    def parse_one(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Parses one record of an Example in the graph, without padding or copies for it.
+
+        Args:
+          serialized: scalar string.
+
+        Returns:
+          What `parse` returns, without the batch dimension; a variable number of values is
+          not padded.
+
+        Raises:
+          tf.errors.InvalidArgumentError: the record is bad.
+        """
+        return parsing.parse_one(self.features, serialized)
+
     def problem(self, serialized: bytes) -> str | None:
         """Says in one clause why a record is bad; None when it is good."""
         message = tf.train.SequenceExample if self.sequence else tf.train.Example

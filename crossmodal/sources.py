@@ -136,13 +136,14 @@ def picked(
         return record.map(lambda serialized: (epoch, place, serialized))
 
     def draw_one(epoch: tf.Tensor, place: tf.Tensor, serialized: tf.Tensor) -> Batch:
-        parsed = records.schema.parse(serialized[None])
-        example = {name: value[0] for name, value in parsed.items()}
+        example = records.schema.parse_one(serialized)
         return draw(example, folded(seed, 2 + worker, epoch, place, 0))
 
     def batches_of(examples: Batch) -> tf.data.Dataset:
-        by_batch = {name: tf.unstack(value, draws, axis=1) for name, value in examples.items()}
-        return tf.data.Dataset.from_tensor_slices(by_batch)
+        # One copy of each batch; to take the draws apart first would be three.
+        return tf.data.Dataset.range(draws).map(
+            lambda number: {name: value[:, number] for name, value in examples.items()}
+        )
 
     stream = tf.data.Dataset.counter(start // draws).flat_map(numbers_of)
     stream = stream.interleave(

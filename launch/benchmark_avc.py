@@ -29,7 +29,7 @@ PARTS = ("conversion", "pairs", "spectrogram")
 flags.DEFINE_string("videos", "", "Folder of videos; they are copied to --copies files.")
 flags.DEFINE_integer("copies", 60, "Videos that are converted.", lower_bound=2)
 flags.DEFINE_list("only", list(PARTS), f"The parts to measure, of {', '.join(PARTS)}.")
-flags.DEFINE_multi_integer("pairs_per_read", [1, 4, 16], "Pairs drawn from a record.")
+flags.DEFINE_multi_integer("pairs_per_read", [1, 8, 32], "Pairs drawn from a record.")
 flags.DEFINE_integer("rounds", 5, "How many times each job is timed.", lower_bound=1)
 flags.DEFINE_string("output", "", "JSON file for the results.")
 

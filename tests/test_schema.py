@@ -424,3 +424,32 @@ def test_lists_of_strings_that_differ_in_number_or_kind_are_bad():
         STRINGS.serialize({"id": "a", "frames": [1], "times": [1.0]})
     with pytest.raises(ValueError, match="single string only"):
         Feature("frames", "bytes", keys=("a", "b"), required=False, count="n")
+
+
+def test_one_record_parses_as_in_a_batch_without_its_padding():
+    schemas = {
+        FLAT: [flat(), flat(labels=ints_of()), flat(labels=None)],
+        HALF: [HALF.serialize({"id": "a", "mean": np.arange(4.0)})],
+        STRINGS: [
+            example(id=bytes_of(b"a"), frames=bytes_of(b"x", b"yy"), times=floats_of(1, 2)),
+            example(id=bytes_of(b"b")),
+        ],
+        SEGMENTS: [example(id=bytes_of(b"a"), classes=ints_of(4, 5), scores=floats_of(1, 0))],
+    }
+    for schema, records in schemas.items():
+        one = tf.function(schema.parse_one, input_signature=[tf.TensorSpec([], tf.string)])
+        for record in records:
+            found = {name: value.numpy() for name, value in one(tf.constant(record)).items()}
+            expected = parse(schema, record)
+            assert found.keys() == expected.keys()
+            for name, value in expected.items():
+                np.testing.assert_array_equal(found[name], value[0])
+                assert np.asarray(found[name]).dtype.kind == np.asarray(value[0]).dtype.kind
+
+
+def test_one_bad_record_is_refused():
+    longer = example(id=bytes_of(b"a"), frames=bytes_of(b"x", b"y"), times=floats_of(1))
+    bad = {STRINGS: longer, FLAT: flat(labels=ints_of(10)), SEGMENTS: example()}
+    for schema, record in bad.items():
+        with pytest.raises(REFUSALS):
+            tf.function(schema.parse_one)(tf.constant(record))
