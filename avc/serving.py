@@ -115,6 +115,25 @@ def signatures(network: Network, config: NetworkConfig) -> dict[str, Signature]:
     return found
 
 
+def tower_signatures(network: Network, config: NetworkConfig) -> dict[str, Signature]:
+    """The towers for devices, on what fits already: `visual` and `audio`.
+
+    They take `frame` float32 [batch, image_size, image_size, 3] in [0, 1] and `waveform`
+    float32 [batch, segment samples] in [-1, 1], and give `embedding`.
+    """
+    shapes = {
+        "frame": (None, config.image_size, config.image_size, 3),
+        "waveform": (None, config.segment_samples),
+    }
+
+    def signature(name: str) -> Signature:
+        model = tower(network.deployed, name)
+        spec = tf.TensorSpec(shapes[name], tf.float32, name)
+        return Signature(lambda values: {"embedding": model(values, training=False)}, (spec,))
+
+    return {"visual": signature("frame"), "audio": signature("waveform")}
+
+
 def tower(deployed: keras.Model, modality: str) -> Callable[..., tf.Tensor]:
     """The part of a network from `frame` or `waveform` alone to its embedding."""
     towers = deployed.get_layer("towers")

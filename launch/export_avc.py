@@ -1,8 +1,9 @@
 r"""Exports a trained audio-visual network for serving.
 
 Writes a SavedModel with the signatures embed_visual, embed_jpeg, embed_audio,
-serving_default (whether pictures and sounds correspond) and, of an AVOL-Net, localize; the
-configuration, metrics and a model card. The folder appears only when complete.
+serving_default (whether pictures and sounds correspond) and, of an AVOL-Net, localize; TFLite
+files of the towers, the configuration, metrics and a model card. The folder appears only
+when complete.
 
 Example (about 20 seconds):
 
@@ -26,6 +27,7 @@ flags.DEFINE_string("output", "", "Folder of the export; default: `export` in --
 flags.DEFINE_string(
     "metrics", "", "Report to keep beside the model; default: evaluation.json in --workdir."
 )
+flags.DEFINE_bool("tflite", True, "Write TFLite files of the towers.")
 flags.mark_flag_as_required("workdir")
 
 
@@ -34,8 +36,11 @@ def main() -> None:
     output = FLAGS.output or os.path.join(FLAGS.workdir, "export")
     trained = embedding.load(FLAGS.workdir, FLAGS.checkpoint)
     check_output(output)
-    export.export(trained, output, export.known_metrics(FLAGS.workdir, FLAGS.metrics))
+    metrics = export.known_metrics(FLAGS.workdir, FLAGS.metrics)
+    differences = export.export(trained, output, metrics, FLAGS.tflite)
     print(f"SavedModel: {output}")
+    for name, difference in differences.items():
+        print(f"{name}.tflite: differs by at most {difference:.1e} of the largest number")
 
 
 if __name__ == "__main__":

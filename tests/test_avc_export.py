@@ -18,6 +18,7 @@ import avc
 from avc import embedding, export, networks, serving
 from crossmodal import configuration
 from crossmodal.errors import UserError
+from crossmodal.export import run_tflite
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Every row of the table, and what follows AVOL's scores.
@@ -37,7 +38,7 @@ def random_network(case: str) -> embedding.TrainedNetwork:
     return embedding.of_network(network, config, case)
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=networks.TABLE)
 def live(request):
     return random_network(request.param)
 
@@ -45,7 +46,8 @@ def live(request):
 @pytest.fixture(scope="module")
 def exported(live, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports") / "export"
-    export.export(live, str(folder), {"accuracy": 0.75, "retrieval": {"ndcg@30": 0.5}})
+    metrics = {"accuracy": 0.75, "retrieval": {"ndcg@30": 0.5}}
+    export.export(live, str(folder), metrics, tflite=False)
     return folder
 
 
@@ -147,7 +149,8 @@ def test_no_rows_are_no_mistake(live):
 def avol(tmp_path_factory):
     live = random_network("avol")
     folder = tmp_path_factory.mktemp("exports") / "avol"
-    export.export(live, str(folder), None)
+    differences = export.export(live, str(folder), None)
+    assert set(differences) == {"visual", "audio"} and max(differences.values()) < 1e-5
     return live, folder
 
 
@@ -227,6 +230,17 @@ def test_saved_model_cli_runs(avol, tmp_path):
     assert run.returncode == 0, run.stderr
     for name, values in live.compare(**{f"{k}s": v for k, v in given.items()}).items():
         assert_close(np.load(tmp_path / f"{name}.npy"), values)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_tflite_towers_equal_the_live_ones(avol, rows):
+    live, folder = avol
+    frame, waveform = frames(rows), waveforms(rows)
+    found = run_tflite((folder / "visual.tflite").read_bytes(), frame / np.float32(255))
+    assert_close(found, live.embed_visual(frame))
+    found = run_tflite((folder / "audio.tflite").read_bytes(), waveform)
+    assert_close(found, live.embed_audio(waveform))
+    assert "audio.tflite" in (folder / "model_card.md").read_text()
 
 
 def test_plain_files_explain_the_network(live, exported):

@@ -65,7 +65,7 @@ def test_a_sweep_goes_on_and_its_best_is_exported(tmp_path):
     assert curves == [(tmp_path / name / "metrics.jsonl").read_text() for name in sorted(results)]
 
     workdir = tmp_path / "learning_rate=0.01"
-    outcome = launch("export_avc", workdir=workdir)
+    outcome = launch("export_avc", workdir=workdir, tflite="false")
     assert outcome.status == 0, outcome.error
     assert f"SavedModel: {workdir}/export" in outcome.out
     trained, exported = avc.load(workdir), avc.load(workdir / "export")
