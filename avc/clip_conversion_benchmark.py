@@ -51,49 +51,45 @@ def decode_and_encode(paths: Sequence[str], config: ClipConfig) -> None:
                 pass
 
 
-def compare_conversion(
-    videos: str, folder: str, number: int, rounds: int
-) -> tuple[list[Comparison], str]:
-    """Converts copies of some videos; needs a folder for them.
-
-    Args:
-      videos: folder of videos.
-      folder: for copies and output.
-      number: of copies.
-      rounds: how many times each job is timed.
-
-    Returns:
-      The rows, and a folder with the converted clips.
+def convert_copies(folder: str, workers: int) -> str:
+    """Converts the copies in a folder; returns the folder of the clips.
 
     Raises:
-      UserError: the videos cannot be converted.
+      UserError: they cannot be converted.
     """
-    copies = copy_videos(videos, os.path.join(folder, "videos"), number)
-    config = ClipConfig()
+    output = os.path.join(folder, f"clips_{workers}")
+    shutil.rmtree(output, ignore_errors=True)
+    clip_conversion.convert(
+        Conversion(os.path.join(folder, "videos"), output, num_shards=4),
+        ClipConfig(),
+        SplitConfig(0.0),
+        Execution(num_workers=workers, progress=False),
+    )
+    return output
 
-    def convert(workers: int) -> str:
-        output = os.path.join(folder, f"clips_{workers}")
-        shutil.rmtree(output, ignore_errors=True)
-        conversion = Conversion(os.path.join(folder, "videos"), output, num_shards=4)
-        clip_conversion.convert(
-            conversion, config, SplitConfig(0.0), Execution(num_workers=workers, progress=False)
-        )
-        return output
 
+def compare_conversion(folder: str, copies: Sequence[str], rounds: int) -> list[Comparison]:
+    """Times the conversion of copies, on one and on two processes.
+
+    A process takes some seconds to start, so that two of them need some minutes of work
+    to be twice as fast.
+
+    Args:
+      folder: where the copies are, in `videos`, and the clips go.
+      copies: from `copy_videos`.
+      rounds: how many times each job is timed.
+    """
     jobs = {
-        "conversion": lambda: convert(1),
-        "two processes": lambda: convert(2),
-        "decoding and encoding": lambda: decode_and_encode(copies, config),
+        "conversion": lambda: convert_copies(folder, 1),
+        "two processes": lambda: convert_copies(folder, 2),
+        "decoding and encoding": lambda: decode_and_encode(copies, ClipConfig()),
     }
     times = benchmark.alternate(jobs, rounds, "conversion")
+    number, one = len(copies), "conversion"
     peer = "decoding and encoding"
-    rows = [
+    return [
+        benchmark.compare_speed("conversion", times, one, peer, 0.7, number, "videos"),
         benchmark.compare_speed(
-            "conversion", times, "conversion", peer, 0.7, number, "videos"
-        ),
-        benchmark.compare_speed(
-            "conversion on two processes", times, "two processes", "conversion", 1.7, number,
-            "videos",
+            "conversion on two processes", times, "two processes", one, 1.7, number, "videos"
         ),
     ]
-    return rows, os.path.join(folder, "clips_1")

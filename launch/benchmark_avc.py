@@ -9,7 +9,8 @@ r"""Measures the speed of conversion and inputs as ratios, each pair of jobs in 
 Prints a Markdown table with medians over --rounds, and writes it as JSON. librosa comes
 with the extra `benchmark`, PyAV and Beam with `media` and `beam`.
 
-Example (some minutes on 2 cores):
+Example (ten minutes on 2 cores for 60 videos of some seconds; a process takes seconds to
+start, so that two are worth their while with --copies=500 or so):
 
   python -m launch.benchmark_avc --videos=/data/videos --rounds=5
 """
@@ -40,13 +41,12 @@ def measure(folder: str) -> list[Comparison]:
 
     rows: list[Comparison] = []
     if {"conversion", "pairs"} & set(FLAGS.only):
-        rounds = FLAGS.rounds if "conversion" in FLAGS.only else 1
-        measured, clips = clip_conversion_benchmark.compare_conversion(
-            FLAGS.videos, folder, FLAGS.copies, rounds
-        )
-        rows += measured if "conversion" in FLAGS.only else []
+        videos = os.path.join(folder, "videos")
+        copies = clip_conversion_benchmark.copy_videos(FLAGS.videos, videos, FLAGS.copies)
+    if "conversion" in FLAGS.only:
+        rows += clip_conversion_benchmark.compare_conversion(folder, copies, FLAGS.rounds)
     if "pairs" in FLAGS.only:
-        pattern = os.path.join(clips, "*.tfrecord")
+        pattern = os.path.join(clip_conversion_benchmark.convert_copies(folder, 1), "*.tfrecord")
         rows += input_benchmark.compare_pairs(pattern, tuple(FLAGS.pairs_per_read), FLAGS.rounds)
     if "spectrogram" in FLAGS.only:
         rows += input_benchmark.compare_spectrogram(FLAGS.rounds)
