@@ -25,9 +25,9 @@ def measure(
     Args:
       found: from `embed_pairs`.
       truths: of each row, where the clips are scenes; then also by the number of objects
-        that the crop shows. Of a true pair and of the sound of a mismatched one it is asked
-        that they are `on_screen`; `off_screen` and `silent` are true pairs of that kind, of
-        which the network should say that they do not correspond.
+        that the crop shows, among clips that are `on_screen`, with sounds of such clips;
+        `off_screen` and `silent` are clips' own pairs of that kind, of which the network
+        should say that they do not correspond.
       seed: of the resampling.
 
     Returns:
@@ -47,8 +47,8 @@ def measure(
     objects = np.array([len(truth.visible) for truth in truths])
     by_objects = {}
     for number in np.unique(objects[heard]):
-        rows = objects == number
-        by_objects[str(number)] = accuracy(found, rows & heard, rows & heard[found.partner], seed)
+        rows = heard & (objects == number)
+        by_objects[str(number)] = accuracy(found, rows, rows & heard[found.partner], seed)
     result["by_visible_objects"] = by_objects
     for name in (OFF_SCREEN, SILENT):
         rows = kind == name
