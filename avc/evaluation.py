@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
+import tqdm
 
 from avc import pairs, sounds
 from avc.derangement import derange
@@ -161,12 +162,14 @@ def embed_pairs(
     config: AvcConfig,
     seed: int = 0,
     moment: str = "random",
+    progress: bool = False,
 ) -> Evaluated:
     """Embeds and scores one pair of every clip, and one mismatched pair.
 
     Args:
       network: of `config`.
       records, encoding, config, seed, moment: see `evaluation_batches`.
+      progress: whether to show a bar.
 
     Raises:
       UserError: a record is bad.
@@ -174,6 +177,8 @@ def embed_pairs(
     call = tf.function(network.deployed)
     rows: dict[str, list[np.ndarray]] = {}
     number = 0
+    total = records.count() if progress else None
+    bar = tqdm.tqdm(total=total, unit="clip", desc="embed", disable=not progress)
     for batch in evaluation_batches(records, encoding, config, seed, moment):
         partner, valid = (np.asarray(each) for each in derange(batch["key"]))
         frame, waveform = tf.constant(batch["frame"]), tf.constant(batch["waveform"])
@@ -193,6 +198,8 @@ def embed_pairs(
         for name, values in found.items():
             rows.setdefault(name, []).append(values)
         number += len(partner)
+        bar.update(len(partner))
+    bar.close()
     return Evaluated(**{name: np.concatenate(values) for name, values in rows.items()})
 
 

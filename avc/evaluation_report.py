@@ -46,7 +46,11 @@ class ClipSet:
 
 
 def embed(
-    network: TrainedNetwork, clips: ClipSet, protocol: Protocol, moment: str = ""
+    network: TrainedNetwork,
+    clips: ClipSet,
+    protocol: Protocol,
+    moment: str = "",
+    progress: bool = True,
 ) -> Evaluated:
     """What a network says of clips; `moment` is the protocol's unless given.
 
@@ -59,7 +63,7 @@ def embed(
         )
     return embed_pairs(
         network.network, clips.records, clips.encoding, network.config, protocol.seed,
-        moment or protocol.moment,
+        moment or protocol.moment, progress,
     )
 
 
