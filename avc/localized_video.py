@@ -53,7 +53,7 @@ class Look:
     """
 
     stretched: bool = False
-    opacity: float = 0.5
+    opacity: float = 0.6
     shorter_side: int = 256
 
     def draw(self, picture: np.ndarray, heatmap: np.ndarray) -> np.ndarray:

@@ -31,14 +31,15 @@ def stretch(heatmap: np.ndarray) -> np.ndarray:
     return (heatmap - low) / (high - low) if high > low else np.zeros_like(heatmap)
 
 
-def overlay(picture: np.ndarray, heatmap: np.ndarray, opacity: float = 0.5) -> np.ndarray:
+def overlay(picture: np.ndarray, heatmap: np.ndarray, opacity: float = 0.6) -> np.ndarray:
     """Lays a map over the middle square of a picture, and dims the rest.
 
     Args:
       picture: uint8 `[height, width, 3]`.
       heatmap: `[rows, columns]` in [0, 1], of the picture's middle square; resized
         bilinearly.
-      opacity: of the map; 0 shows the picture alone, 1 the map alone.
+      opacity: of the map where it is 1, and its square where it is 0; 0 shows the picture
+        alone, 1 the map alone.
 
     Returns:
       uint8 `[height, width, 3]`.
@@ -53,8 +54,10 @@ def overlay(picture: np.ndarray, heatmap: np.ndarray, opacity: float = 0.5) -> n
     height, width = picture.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    colours = colour(localization.resize(heatmap[None].astype(np.float64), side)[0])
+    resized = localization.resize(heatmap[None].astype(np.float64), side)[0]
+    # Where nothing sounds the picture is to be seen.
+    weights = (opacity ** (2 - resized))[..., None]
     result = picture * DIMMED
-    square = picture[top : top + side, left : left + side]
-    result[top : top + side, left : left + side] = (1 - opacity) * square + opacity * colours
+    square = slice(top, top + side), slice(left, left + side)
+    result[square] = (1 - weights) * picture[square] + weights * colour(resized)
     return np.rint(result).astype(np.uint8)

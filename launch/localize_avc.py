@@ -34,7 +34,7 @@ flags.DEFINE_float("at_seconds", None, "Middle of what is heard of --sound; defa
 flags.DEFINE_string("video", "", "Video with sound, instead of --image and --sound.")
 flags.DEFINE_string("output", None, "PNG, or for --video mp4.")
 flags.DEFINE_bool("stretch", False, "Stretch each map from its lowest to its highest value.")
-flags.DEFINE_float("opacity", 0.5, "Of the map, from 0 to 1.")
+flags.DEFINE_float("opacity", 0.6, "Of the map, from 0 to 1.")
 flags.DEFINE_integer("shorter_side", 256, "Pixels of the written video.", lower_bound=16)
 flags.mark_flags_as_required(["workdir", "output"])
 

@@ -40,6 +40,8 @@ def test_colours_are_a_fixed_scale_that_rises():
     first, second = (overlays.overlay(black, map_, 1.0) for map_ in (weak, strong))
     np.testing.assert_array_equal(first[0, 0], second[0, 0])
     np.testing.assert_array_equal(first[0, 0], np.rint(overlays.colour(np.array(0.1))))
+    grey = np.full((8, 8, 3), 200, np.uint8)
+    np.testing.assert_array_equal(overlays.overlay(grey, strong, 0.0), grey)
     assert (overlays.stretch(strong) == [[0, 0], [0, 1]]).all()
     assert (overlays.stretch(weak) == 0).all()
 
@@ -58,7 +60,8 @@ def test_the_map_lies_on_the_middle_square(shape):
     expected = picture * overlays.DIMMED
     top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
     square = np.s_[top : top + side, left : left + side]
-    expected[square] = 0.7 * picture[square] + 0.3 * overlays.colour(resized)
+    weight = np.power(0.3, 2 - resized)[..., None]
+    expected[square] = (1 - weight) * picture[square] + weight * overlays.colour(resized)
     np.testing.assert_allclose(found, expected, atol=0.51)
 
 
