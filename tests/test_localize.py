@@ -114,7 +114,7 @@ def test_sounds_go_on_over_the_borders_of_clips():
 
 def write_video(path, seconds=2.0, rate=24, size=(96, 64), begin=0.0):
     """White flashes of one frame, each with a click at its time, on grey with faint noise."""
-    flashes = {round(s * rate) for s in (0.5, 1.0, 1.5) if s < seconds}
+    flashes = {round(s * rate) for s in (0.5, 1.0, 1.5, 10.2) if s < seconds}
     rng = np.random.default_rng(0)
     samples = rng.normal(0, 30, round(seconds * RATE))
     for step in flashes:
@@ -148,10 +148,11 @@ def lag_samples(first, second):
     return lag if lag < number else lag - 2 * number
 
 
-@pytest.mark.parametrize("rate", [24, 10, 30000 / 1001])
-def test_frames_and_sound_stay_in_sync(tmp_path, rate):
+# Files are read in clips of 10 s.
+@pytest.mark.parametrize(("rate", "seconds"), [(24, 2.0), (10, 10.6), (30000 / 1001, 2.0)])
+def test_frames_and_sound_stay_in_sync(tmp_path, rate, seconds):
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
-    flashes = write_video(source, rate=rate)
+    flashes = write_video(source, seconds, rate)
     heard = []
 
     def loudness(pictures, waveforms):
@@ -173,10 +174,13 @@ def test_frames_and_sound_stay_in_sync(tmp_path, rate):
     np.testing.assert_allclose(times, before[0], atol=1e-4)
     assert abs(length - before[2]) < 1 / rate and told == sorted(told)
     assert begin == before[3] == 0 and abs(len(sound) - len(before[4])) <= 1024
-    assert lag_samples(before[4], sound) == 0
+    for part in (slice(None), slice(10 * RATE, None)):
+        if len(sound[part]):
+            assert lag_samples(before[4][part], sound[part]) == 0
     # What the network saw and heard of each frame belongs together ...
     bright = np.array([b > 0.8 for b, _ in heard])
-    assert np.array_equal(bright, np.array([m > 0.1 for _, m in heard])) and bright.sum() == 3
+    assert np.array_equal(bright, np.array([m > 0.1 for _, m in heard]))
+    assert bright.sum() == len(flashes) >= 3
     # ... and its map is on that very frame.
     shown = pictures[:, 32, 48] > 128
     np.testing.assert_allclose(np.array(times)[shown], flashes, atol=1e-3)
