@@ -130,14 +130,18 @@ def write_video(path, seconds=2.0, rate=24, size=(96, 64), begin=0.0):
 
 
 def read_back(path):
-    """Times and middle brightness of pictures, their length, and the sound at 48 kHz."""
+    """Times and middle brightness of pictures, their length, and the sound."""
     with av.open(str(path)) as container:
         frames = [(float(f.time), f.to_ndarray(format="gray")) for f in container.decode(video=0)]
         stream = container.streams.video[0]
         length = float(stream.duration * stream.time_base)
     with av.open(str(path)) as container:
+        rate = container.streams.audio[0].rate
         parts = [(float(f.time), f.to_ndarray()[0]) for f in container.decode(audio=0)]
     sound = np.concatenate([samples for _, samples in parts])
+    # Time stamps without a gap: what is concatenated here a player plays so, too.
+    due = parts[0][0] + np.cumsum([0] + [len(samples) for _, samples in parts[:-1]]) / rate
+    np.testing.assert_allclose([t for t, _ in parts], due, atol=1e-4)
     return [t for t, _ in frames], np.stack([p for _, p in frames]), length, parts[0][0], sound
 
 
