@@ -14,6 +14,10 @@ flags.DEFINE_enum("recipe", "ave", list(recipes.RECIPES), "Network and set of ch
 flags.DEFINE_integer(
     "gallery_size", 256, "Clips of a gallery in the evaluations.", lower_bound=1
 )
+flags.DEFINE_integer(
+    "pairs_per_read", 0, "Pairs drawn from a clip once it is read; 0 for the recipe's.",
+    lower_bound=0,
+)
 
 
 def avc_config() -> AvcConfig:
@@ -22,7 +26,8 @@ def avc_config() -> AvcConfig:
     Raises:
       ConfigurationError: --set names no field or an impossible value.
     """
-    return recipes.override(recipes.recipe(FLAGS.recipe), loop_flags.changes())
+    draws = {"pairs_per_read": FLAGS.pairs_per_read} if FLAGS.pairs_per_read else {}
+    return recipes.override(recipes.recipe(FLAGS.recipe), {**draws, **loop_flags.changes()})
 
 
 def run_config(config: AvcConfig) -> training.TrainingConfig:
