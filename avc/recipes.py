@@ -5,8 +5,8 @@ Adam, weight decay 1e-5, the learning rate times 0.94 every 16 epochs. Its initi
 came from a grid search (`launch.sweep_avc`); L3's about 1e-4. An epoch is clips / batch.
 `contrast` is beyond the paper: AVE's towers under an all-pairs contrast.
 
-Each has a small version, `l3_small` and so on, that learns on synthetic scenes within
-minutes on two cores: `SMALL` says what differs.
+Each has a small version for a CPU and synthetic scenes, `l3_small` and so on: `SMALL` says
+what differs.
 """
 
 import dataclasses
@@ -154,7 +154,7 @@ SMALL = {
     "image_size": 64,
     "width": 0.25,
     "hop_seconds": 0.02,
-    "pairs_per_read": 4,
+    "pairs_per_read": 8,
     "learning_rate": 1e-3,
     "max_steps": 2000,
 }
