@@ -7,8 +7,10 @@ pair of a clip takes the sound of another clip of the same batch, of another vid
 """
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tqdm
@@ -135,14 +137,7 @@ def draw_middle(
     Raises:
       tf.errors.InvalidArgumentError: the clip has no frame, or another sample rate.
     """
-    rate = tf.cast(tf.reshape(example["sample_rate_hz"], []), tf.int64)
-    right = f"not {config.sample_rate_hz} Hz"
-    checks = [
-        tf.debugging.Assert(example["num_frames"] > 0, [example["id"], "has no frame"]),
-        tf.debugging.Assert(rate == config.sample_rate_hz, [example["id"], "has", rate, right]),
-    ]
-    with tf.control_dependencies(checks):
-        samples = sounds.decode_sound(tf.identity(example["audio"]), encoding)
+    samples = sounds.decode_sound(pairs.checked_audio(example, config), encoding)
     middle = tf.size(samples) // 2
     seconds = tf.cast(tf.cast(middle, tf.float64) / config.sample_rate_hz, tf.float32)
     times = example["frame_seconds"][: example["num_frames"]]
@@ -174,7 +169,7 @@ def embed_pairs(
     Raises:
       UserError: a record is bad.
     """
-    call = tf.function(network.deployed)
+    call = compiled(network.deployed)
     rows: dict[str, list[np.ndarray]] = {}
     number = 0
     total = records.count() if progress else None
@@ -201,6 +196,12 @@ def embed_pairs(
         bar.update(len(partner))
     bar.close()
     return Evaluated(**{name: np.concatenate(values) for name, values in rows.items()})
+
+
+@functools.lru_cache(maxsize=4)
+def compiled(model: keras.Model) -> Callable:
+    """The model as a graph, traced once for all evaluations of a training run."""
+    return tf.function(model)
 
 
 def levels(waveforms: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ def draw(
     """
     number = config.pairs_per_read
     chance = _Chances(number, 13, seed)
-    samples = sounds.decode_sound(_checked(example, config), audio_encoding)
+    samples = sounds.decode_sound(checked_audio(example, config), audio_encoding)
     num_samples = tf.size(samples)
     times = example["frame_seconds"][: example["num_frames"]]
     times = tf.cast(tf.round(times * config.sample_rate_hz), tf.int32)
@@ -134,8 +134,12 @@ class _Chances:
         return self.several(1)[:, 0]
 
 
-def _checked(example: Mapping[str, tf.Tensor], config: PairConfig) -> tf.Tensor:
-    """The audio of a clip that pairs can be drawn from."""
+def checked_audio(example: Mapping[str, tf.Tensor], config: PairConfig) -> tf.Tensor:
+    """The audio of a clip that pairs can be drawn from.
+
+    Raises:
+      tf.errors.InvalidArgumentError: the clip has no frame, or another sample rate.
+    """
     rate = tf.cast(tf.reshape(example["sample_rate_hz"], []), tf.int64)
     right = f"not {config.sample_rate_hz} Hz"
     checks = [
