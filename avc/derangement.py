@@ -23,6 +23,24 @@ def derange(keys):
       partner: int32 `[batch]`, a permutation of the rows.
       valid: bool `[batch]`, whether the partner's key is another.
     """
+    partner, valid = find_partners(keys, 1)
+    return partner[:, 0], valid[:, 0]
+
+
+def find_partners(keys, number: int):
+    """Finds for every row several others, of other keys.
+
+    Every row is used exactly once in each column. All rows of a column are placed while
+    `number` is at most the batch less twice the rows of the most frequent key, plus one.
+
+    Args:
+      keys: as for `derange`.
+      number: of partners a row, less than the rows.
+
+    Returns:
+      partner: int32 `[batch, number]`, different in each row.
+      valid: bool `[batch, number]`, whether the partner's key is another.
+    """
     size = ops.shape(keys)[0]
     order = ops.argsort(keys)
     ordered = ops.take(keys, order)
@@ -30,7 +48,7 @@ def derange(keys):
     last = ops.searchsorted(ordered, ordered, side="right")
     # A group lies within fewer places than the shift, and so, while the shift is at most
     # half of the batch, it ends up in other groups on the way around, too.
-    shift = ops.cast(ops.max(last - first), "int32")
+    shift = ops.cast(ops.max(last - first), "int32") + ops.arange(number, dtype="int32")
     place = ops.cast(ops.argsort(order), "int32")
-    partner = ops.cast(ops.take(order, (place + shift) % size), "int32")
-    return partner, ops.not_equal(keys, ops.take(keys, partner))
+    partner = ops.cast(ops.take(order, (place[:, None] + shift) % size), "int32")
+    return partner, ops.not_equal(keys[:, None], ops.take(keys, partner))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from avc import networks, serving
 from avc.recipes import AvcConfig
-from avc.training import exchanges
+from avc.training import mismatches
 from crossmodal import checkpoints, configuration
 from crossmodal.errors import UserError
 from crossmodal.export import Signature
@@ -186,7 +186,7 @@ def load(path: str | os.PathLike, checkpoint: str = "best") -> TrainedNetwork:
             name: in_rows(_signature(loaded, name), ROWS) for name in loaded.signatures
         }
         return TrainedNetwork(config, functions, path)
-    network = networks.build(config.network, exchanges(config))
+    network = networks.build(config.network, mismatches(config))
     checkpoints.load_chosen(path, network.training, checkpoint)
     return of_network(network, config, path)
 

@@ -15,10 +15,11 @@ def correspondence(outputs: Tensors, batch: Tensors) -> Tensors:
     """Mean cross-entropy and accuracy over the pairs of a batch.
 
     Args:
-      outputs: `logits` [batch, 2], and `mismatched_logits` [batch, 2] where the network
+      outputs: `logits` [batch, 2], and `mismatched_logits` [batch, K, 2] where the network
         made negatives of its own.
       batch: `label` [batch] 1 or 0 where the pairs came labelled; otherwise `logits` are of
-        true pairs and `partner_offset` [batch] is 0 where a row has no mismatched pair.
+        true pairs and `partner_offset` [batch, K] is 0 where a pair is no mismatched one. A
+        row's mismatched pairs count together as much as its true one.
 
     Returns:
       `loss` and `accuracy`, scalars.
@@ -26,13 +27,14 @@ def correspondence(outputs: Tensors, batch: Tensors) -> Tensors:
     logits = outputs["logits"]
     if "label" in batch:
         return _scores(logits, batch["label"], ops.ones_like(logits[:, 0]))
-    mismatched = outputs["mismatched_logits"]
-    placed = ops.cast(ops.not_equal(batch["partner_offset"], 0), logits.dtype)
-    true, false = ops.ones_like(placed), ops.zeros_like(placed)
+    mismatched = ops.reshape(outputs["mismatched_logits"], (-1, 2))
+    offset = batch["partner_offset"]
+    placed = ops.reshape(ops.cast(ops.not_equal(offset, 0), logits.dtype), (-1,))
+    true = ops.ones_like(logits[:, 0])
     return _scores(
         ops.concatenate([logits, mismatched]),
-        ops.concatenate([true, false]),
-        ops.concatenate([true, placed]),
+        ops.concatenate([true, ops.zeros_like(placed)]),
+        ops.concatenate([true, placed / offset.shape[1]]),
     )
 
 

@@ -6,9 +6,10 @@ Objects that Sound, figures 2 and 4. Every network takes `frame` [batch, size, s
 [batch, height, width] in [0, 1].
 
 For training it begins with what `avc.pairs` draws: bytes and 16-bit samples, with the changes
-of colour and loudness that are made here. With `partner_offset` [batch], how many rows
-further the sound of a row's mismatched pair is, its head is called again on those pairs, so
-that n clips give n positive and n negative pairs out of one pass through the trunks.
+of colour and loudness that are made here. With `partner_offset` [batch, K], how many rows
+further the sound of each of a row's mismatched pairs is, its head is called again on those
+pairs, so that n clips give n positive and K n negative pairs out of one pass through the
+trunks.
 """
 
 import dataclasses
@@ -55,13 +56,14 @@ class Network:
     training: keras.Model
 
 
-def build(config: NetworkConfig, exchange: bool = True) -> Network:
+def build(config: NetworkConfig, mismatches: int = 1) -> Network:
     """Builds a network.
 
     Args:
       config: the network.
-      exchange: whether mismatched pairs are made of a training batch's own rows: then there
-        is one more input, `partner_offset`, and one more output, `mismatched_logits`.
+      mismatches: mismatched pairs that each row of a training batch gives with sounds of
+        the others. Unless it is 0, there is one more input, `partner_offset` [batch,
+        mismatches], and one more output, `mismatched_logits` [batch, mismatches, 2].
     """
     inputs = {
         "frame": keras.Input((config.image_size, config.image_size, 3), name="frame"),
@@ -74,7 +76,7 @@ def build(config: NetworkConfig, exchange: bool = True) -> Network:
     towers = keras.Model(inputs, {**features, **parts.embeddings}, name="towers")
     return Network(
         _join(inputs, inputs, towers, parts, config.network),
-        _join_training(config, towers, parts, exchange),
+        _join_training(config, towers, parts, mismatches),
     )
 
 
@@ -86,13 +88,15 @@ def _join(
     visual, audio = found.pop("visual"), found.pop("audio")
     outputs = {**found, **parts.compare(visual, audio)}
     if OFFSET in inputs:
-        partners = ExchangeRows(name="mismatch")(audio, inputs[OFFSET])
-        outputs[MISMATCHED] = parts.compare(visual, partners)["logits"]
+        mismatches = inputs[OFFSET].shape[1]
+        pictures, sounds = ExchangeRows(name="mismatch")(visual, audio, inputs[OFFSET])
+        logits = parts.compare(pictures, sounds)["logits"]
+        outputs[MISMATCHED] = ops.reshape(logits, (-1, mismatches, 2))
     return keras.Model(inputs, outputs, name=name)
 
 
 def _join_training(
-    config: NetworkConfig, towers: keras.Model, parts: Parts, exchange: bool
+    config: NetworkConfig, towers: keras.Model, parts: Parts, mismatches: int
 ) -> keras.Model:
     size = (config.image_size, config.image_size, 3)
     drawn = {
@@ -101,8 +105,8 @@ def _join_training(
         **{name: keras.Input((), name=name) for name in ("brightness", "saturation", "gain")},
     }
     pair = dict(zip(("frame", "waveform"), augment(drawn), strict=True))
-    if exchange:
-        drawn[OFFSET] = keras.Input((), name=OFFSET, dtype="int32")
+    if mismatches:
+        drawn[OFFSET] = keras.Input((mismatches,), name=OFFSET, dtype="int32")
     return _join(drawn, pair, towers, parts, config.network)
 
 
@@ -115,15 +119,22 @@ def augment(drawn: Tensors) -> tuple[keras.KerasTensor, keras.KerasTensor]:
 
 @keras.saving.register_keras_serializable("avc")
 class ExchangeRows(layers.Layer):
-    """Each row becomes the one so many rows further: `[batch, d]`, `[batch]`."""
+    """Pictures with the sounds that are so many rows further.
 
-    def call(self, rows, offset):
-        """Takes row i + offset[i] for row i."""
-        return ops.take(rows, ops.arange(ops.shape(rows)[0], dtype="int32") + offset, axis=0)
+    `[batch, ..., d]`, `[batch, d]` and `[batch, K]` to K batch rows of pictures, each K times
+    in a row, and as many of sounds.
+    """
 
-    def compute_output_shape(self, rows_shape, offset_shape):
-        """That of `rows`."""
-        return rows_shape
+    def call(self, visual, audio, offset):
+        """Row K i + k holds picture i and sound i + offset[i, k]."""
+        partner = ops.arange(ops.shape(offset)[0], dtype="int32")[:, None] + offset
+        pictures = visual if offset.shape[1] == 1 else ops.repeat(visual, offset.shape[1], axis=0)
+        return pictures, ops.take(audio, ops.reshape(partner, (-1,)), axis=0)
+
+    def compute_output_shape(self, visual_shape, audio_shape, offset_shape):
+        """Those of the two, with K times the rows."""
+        rows = None if visual_shape[0] is None else visual_shape[0] * offset_shape[1]
+        return (rows, *visual_shape[1:]), (rows, *audio_shape[1:])
 
 
 def _l3(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkConfig) -> Parts:

@@ -35,17 +35,22 @@ class LossConfig:
       negatives_within: clips in a row among which mismatched pairs are sought, so that a
         batch gives the same pairs on one replica as on several; a divisor of a replica's
         part of the batch.
+      negatives_per_clip: mismatched pairs that a clip gives where they are exchanged within
+        the batch; together they count as much as its true pair. 1: the paper's; up to
+        negatives_within - 1, all there are, at hardly any cost, as trunks run once a clip.
     """
 
     objective: str = "correspondence"
     contrast_temperature: float = 0.07
     negatives_within: int = 64
+    negatives_per_clip: int = 1
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError for a value outside its choices or range."""
         check_choice("objective", self.objective, OBJECTIVES)
         check_range("contrast_temperature", self.contrast_temperature, 1e-4, 1e4)
         check_range("negatives_within", self.negatives_within, 2, 1_000_000)
+        check_range("negatives_per_clip", self.negatives_per_clip, 1, self.negatives_within - 1)
 
 
 @dataclasses.dataclass(frozen=True)

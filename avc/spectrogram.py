@@ -34,6 +34,9 @@ class SpectrogramConfig:
       window: `hann` or `hamming`, periodic.
       spectrum: `magnitude` or `power` (its square). It is not divided by the window's
         sum: a full-scale tone reaches a magnitude of a quarter of the window's samples.
+      mel_bands: bands of the Mel scale into which the frequencies are summed before the
+        logarithm, triangles of height 1; 0 for none, as in the paper.
+      lowest_hz, highest_hz: where the first band begins and the last one ends.
       epsilon: added before the natural logarithm. The default lies some 20 dB above the
         magnitude of 16-bit sound's rounding noise and 100 dB below a full-scale tone.
       mean: subtracted from the logarithm. The default and that of `deviation` are about
@@ -47,6 +50,9 @@ class SpectrogramConfig:
     fft_length: int = 512
     window: str = "hann"
     spectrum: str = "magnitude"
+    mel_bands: int = 0
+    lowest_hz: float = 60.0
+    highest_hz: float = 20_000.0
     epsilon: float = 1e-3
     mean: float = -4.8
     deviation: float = 2.4
@@ -68,6 +74,16 @@ class SpectrogramConfig:
                     f"{samples:.6g} samples and must be a whole number"
                 )
         check_range("fft_length", self.fft_length, self.window_samples, 1_000_000)
+        check_range("mel_bands", self.mel_bands, 0, self.fft_length // 2)
+        if self.mel_bands:
+            check_range("highest_hz", self.highest_hz, 1, self.sample_rate_hz / 2)
+            check_range("lowest_hz", self.lowest_hz, 0, self.highest_hz - 1)
+            empty = np.flatnonzero(~self.mel_weights().any(0))
+            if len(empty):
+                raise ConfigurationError(
+                    f"mel_bands is {self.mel_bands}: no frequency of fft_length={self.fft_length}"
+                    f" lies in band {empty[0]}; take fewer bands or a longer fft_length"
+                )
 
     @property
     def window_samples(self) -> int:
@@ -81,8 +97,8 @@ class SpectrogramConfig:
 
     @property
     def num_frequencies(self) -> int:
-        """Rows of the picture: bin k is the frequency k * sample_rate_hz / fft_length."""
-        return self.fft_length // 2 + 1
+        """Rows of the picture: Mel bands, or bins k of k * sample_rate_hz / fft_length Hz."""
+        return self.mel_bands or self.fft_length // 2 + 1
 
     def num_frames(self, num_samples: int) -> int:
         """Columns of the picture: a window begins at every hop that is still in the sound."""
@@ -93,6 +109,21 @@ class SpectrogramConfig:
         phase = 2 * np.pi * np.arange(self.window_samples) / self.window_samples
         share = WINDOWS[self.window]
         return 1 - share - share * np.cos(phase)
+
+    def mel_weights(self) -> np.ndarray:
+        """What each bin counts in each band, float64 `[fft_length // 2 + 1, mel_bands]`.
+
+        The formula of HTK, 2595 log10(1 + f / 700), band edges equally far apart on it; a band
+        is a triangle on this scale that falls to 0 at the middles of its neighbours.
+        """
+        bins = np.arange(self.fft_length // 2 + 1) * self.sample_rate_hz / self.fft_length
+        edges = np.linspace(*_mel([self.lowest_hz, self.highest_hz]), self.mel_bands + 2)
+        step = edges[1] - edges[0]
+        return np.maximum(0, 1 - np.abs(_mel(bins)[:, None] - edges[1:-1]) / step)
+
+
+def _mel(hertz: np.ndarray | list[float]) -> np.ndarray:
+    return 2595 * np.log10(1 + np.asarray(hertz) / 700)
 
 
 @keras.saving.register_keras_serializable("avc")
@@ -124,9 +155,11 @@ class LogSpectrogram(layers.Layer):
         frames = ops.extract_sequences(padded, c.fft_length, c.hop_samples)
         window = np.pad(c.window_values(), (0, c.fft_length - c.window_samples))
         real, imaginary = ops.rfft(frames * window.astype("float32"), c.fft_length)
-        power = ops.transpose(ops.square(real) + ops.square(imaginary), (0, 2, 1))
+        power = ops.square(real) + ops.square(imaginary)
         spectrum = ops.sqrt(power) if c.spectrum == "magnitude" else power
-        picture = ops.log(spectrum + c.epsilon)
+        if c.mel_bands:
+            spectrum = ops.matmul(spectrum, c.mel_weights().astype("float32"))
+        picture = ops.log(ops.transpose(spectrum, (0, 2, 1)) + c.epsilon)
         return ops.expand_dims((picture - c.mean) * (1 / c.deviation), -1)
 
     def compute_output_shape(self, input_shape):

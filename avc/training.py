@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from avc import losses, networks, pairs
-from avc.derangement import derange
+from avc.derangement import find_partners
 from avc.evaluation import embed_pairs, score
 from avc.reading import bytes_per_pair, open_clips
 from avc.recipes import AvcConfig, LossConfig, OptimizerConfig
@@ -83,7 +83,7 @@ def train(
     made: list[networks.Network] = []
 
     def make_model() -> keras.Model:
-        made.append(networks.build(config.network, exchanges(config)))
+        made.append(networks.build(config.network, mismatches(config)))
         return made[-1].training
 
     def evaluate(trained: keras.Model) -> dict[str, float]:
@@ -116,9 +116,10 @@ def train(
     return result
 
 
-def exchanges(config: AvcConfig) -> bool:
-    """Whether the network makes mismatched pairs of the batch's own."""
-    return config.pairs.negatives == "in_batch" and config.loss.objective == "correspondence"
+def mismatches(config: AvcConfig) -> int:
+    """How many mismatched pairs of the batch's own the network makes of each row."""
+    own = config.pairs.negatives == "in_batch" and config.loss.objective == "correspondence"
+    return config.loss.negatives_per_clip if own else 0
 
 
 def best_metric(config: AvcConfig) -> str:
@@ -131,7 +132,7 @@ def check_group(config: AvcConfig, run: training.TrainingConfig, replicas: int) 
     parts = replicas * run.accumulation_steps
     rows, within = run.batch_size // parts, config.loss.negatives_within
     # A batch that stays whole may be smaller: it is then one group.
-    if exchanges(config) and rows % within and (parts > 1 or rows > within):
+    if mismatches(config) and rows % within and (parts > 1 or rows > within):
         raise ConfigurationError(
             f"--batch_size={run.batch_size} gives each replica {rows} clips at a time: it must be"
             f" a multiple of negatives_within={within}"
@@ -161,32 +162,33 @@ def draw_batches(
 
     def sample(batch: dict, seed: tf.Tensor) -> dict:
         combined = pairs.combine(batch, config.pairs, seed)
-        if exchanges(config):
+        if number := mismatches(config):
             within = min(config.loss.negatives_within, batches.size)
-            combined["partner_offset"] = partner_offsets(combined["key"], within)
+            combined["partner_offset"] = partner_offsets(combined["key"], within, number)
         return combined
 
     return batches.dataset(start_step, sample=sample, draw=draw)
 
 
-def partner_offsets(keys: tf.Tensor, within: int) -> tf.Tensor:
-    """How many rows further the sound of each row's mismatched pair is.
+def partner_offsets(keys: tf.Tensor, within: int, number: int = 1) -> tf.Tensor:
+    """How many rows further the sounds of each row's mismatched pairs are.
 
     Args:
       keys: int64 [batch], equal for clips of one video.
       within: rows in a row among which partners are sought; a divisor of the batch.
+      number: of mismatched pairs a row; below `within`, or some are sought in vain.
 
     Returns:
-      int32 [batch], 0 where there is none.
+      int32 [batch, number], 0 where there is none.
     """
 
     def offsets(group: tf.Tensor) -> tf.Tensor:
-        partner, valid = derange(group)
-        return tf.where(valid, partner - tf.range(within), 0)
+        partner, valid = find_partners(group, number)
+        return tf.where(valid, partner - tf.range(within)[:, None], 0)
 
     groups = tf.reshape(keys, [-1, within])
     found = tf.map_fn(offsets, groups, fn_output_signature=tf.int32)
-    return tf.reshape(found, tf.shape(keys))
+    return tf.reshape(found, [-1, number])
 
 
 def batch_losses(config: LossConfig) -> Callable:

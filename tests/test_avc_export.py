@@ -84,7 +84,7 @@ def test_jax_gives_what_tensorflow_gives(tmp_path):
         "brightness": rng.uniform(-0.1, 0.1, number).astype(np.float32),
         "saturation": rng.uniform(0.5, 1.5, number).astype(np.float32),
         "gain": rng.uniform(0.9, 1.1, number).astype(np.float32),
-        "partner_offset": np.array([1, 1, 1, -3], np.int32),
+        "partner_offset": np.array([[1, 2], [1, 2], [1, -2], [-3, -2]], np.int32),
     }
     np.savez(tmp_path / "pairs.npz", **given)
     made = {case: random_network(case) for case in CASES}

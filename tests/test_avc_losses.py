@@ -24,7 +24,7 @@ def test_rows_without_a_mismatched_pair_count_as_true_pairs_only():
     true, false = rng.normal(size=(2, 4, 2))
     offset = np.array([1, 0, 1, -2])
     found = losses.correspondence(
-        {"logits": true, "mismatched_logits": false}, {"partner_offset": offset}
+        {"logits": true, "mismatched_logits": false[:, None]}, {"partner_offset": offset[:, None]}
     )
     terms = [entropy(row, 1) for row in true]
     terms += [entropy(row, 0) for row, o in zip(false, offset, strict=True) if o]
@@ -32,6 +32,24 @@ def test_rows_without_a_mismatched_pair_count_as_true_pairs_only():
     right = [row.argmax() == 1 for row in true]
     right += [row.argmax() == 0 for row, o in zip(false, offset, strict=True) if o]
     assert float(found["accuracy"]) == pytest.approx(np.mean(right))
+
+
+def test_the_mismatched_pairs_of_a_clip_count_together_as_much_as_its_true_one():
+    rng = np.random.default_rng(3)
+    true, false = rng.normal(size=(4, 2)), rng.normal(size=(4, 3, 2))
+    offset = np.array([[1, 2, 3], [1, 0, 2], [-1, 1, 0], [-2, -3, -1]])
+    found = losses.correspondence(
+        {"logits": true, "mismatched_logits": false}, {"partner_offset": offset}
+    )
+    terms = [(1.0, entropy(row, 1), row.argmax() == 1) for row in true]
+    terms += [
+        (1 / 3, entropy(false[i, k], 0), false[i, k].argmax() == 0)
+        for i in range(4) for k in range(3) if offset[i, k]
+    ]
+    weight = sum(term[0] for term in terms)
+    loss, accuracy = (sum(term[0] * term[k] for term in terms) / weight for k in (1, 2))
+    assert float(found["loss"]) == pytest.approx(loss, rel=1e-6)
+    assert float(found["accuracy"]) == pytest.approx(accuracy, rel=1e-6)
 
 
 def test_the_contrast_leaves_out_clips_of_the_same_video():

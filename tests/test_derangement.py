@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from avc.derangement import derange
+from avc.derangement import derange, find_partners
 
 RNG = np.random.default_rng(4)
 
@@ -41,6 +41,21 @@ def test_a_permutation_without_rows_of_the_own_key(case):
     np.testing.assert_array_equal(valid, keys[partner] != keys)
     largest = np.unique(keys, return_counts=True)[1].max()
     assert valid.all() if 2 * largest <= size else valid.sum() == 2 * (size - largest)
+
+
+@pytest.mark.parametrize("case", range(40))
+def test_several_partners_are_different_rows_each_used_once_a_column(case):
+    rng = np.random.default_rng(case)
+    size = int(rng.integers(2, 80))
+    keys = rng.integers(0, rng.integers(1, size + 1), size)
+    number = int(rng.integers(1, size))
+    partner, valid = (np.asarray(v) for v in find_partners(tf.constant(keys), number))
+    assert all(sorted(column) == list(range(size)) for column in partner.T)
+    assert all(len(set(row)) == number for row in partner)
+    np.testing.assert_array_equal(valid, keys[partner] != keys[:, None])
+    largest = np.unique(keys, return_counts=True)[1].max()
+    assert valid[:, : max(0, size - 2 * largest + 1)].all()
+    np.testing.assert_array_equal(partner[:, 0], np.asarray(derange(tf.constant(keys))[0]))
 
 
 def test_distinct_rows_are_all_placed_and_the_order_of_keys_decides():

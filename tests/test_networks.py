@@ -47,7 +47,7 @@ def drawn(batch: dict) -> dict:
         "brightness": np.zeros(number, np.float32),
         "saturation": np.ones(number, np.float32),
         "gain": np.ones(number, np.float32),
-        "partner_offset": offsets.astype(np.int32),
+        "partner_offset": offsets[:, None].astype(np.int32),
     }
 
 
@@ -92,12 +92,29 @@ def test_a_mismatched_pair_scores_as_if_it_came_in_as_one(name):
     batch = drawn(pairs(5))
     exchanged = {**pairs(5), "waveform": np.roll(pairs(5)["waveform"], -1, axis=0)}
     np.testing.assert_allclose(
-        training(batch)["mismatched_logits"], single(exchanged)["logits"], rtol=1e-5, atol=1e-5
+        training(batch)["mismatched_logits"][:, 0],
+        single(exchanged)["logits"],
+        rtol=1e-5,
+        atol=1e-5,
     )
     np.testing.assert_allclose(
         training(batch)["logits"], single(pairs(5))["logits"], rtol=1e-5, atol=1e-5
     )
-    assert np.abs(training(batch)["mismatched_logits"] - training(batch)["logits"]).max() > 1e-4
+    difference = training(batch)["mismatched_logits"][:, 0] - training(batch)["logits"]
+    assert np.abs(difference).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_mismatched_pairs_of_a_row_score_as_if_they_came_in_as_ones(name):
+    network = networks.build(small(name), 3)
+    offsets = np.array([[1, 2, -0], [3, 1, -1], [1, -1, -2], [-1, 1, -3], [-4, -1, -2]])
+    batch = drawn(pairs(5)) | {"partner_offset": offsets.astype(np.int32)}
+    found = np.asarray(network.training(batch)["mismatched_logits"])
+    assert found.shape == (5, 3, 2)
+    for k in range(3):
+        sounds = pairs(5)["waveform"][np.arange(5) + offsets[:, k]]
+        single = network.deployed({**pairs(5), "waveform": sounds})["logits"]
+        np.testing.assert_allclose(found[:, k], single, rtol=1e-5, atol=1e-5)
 
 
 def gradients(model: keras.Model, batch: dict) -> list[np.ndarray]:

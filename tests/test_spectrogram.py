@@ -1,5 +1,6 @@
 """The log-spectrogram against float64 references, hand-made sounds and a second backend."""
 
+import dataclasses
 import importlib.util
 import os
 import subprocess
@@ -104,6 +105,24 @@ def test_a_tone_is_in_its_bin_and_a_full_scale_one_reaches_a_quarter_of_the_wind
         np.testing.assert_allclose(loud.max(0), 120, rtol=0.01)
 
 
+def test_mel_bands_are_those_of_tensorflow_and_librosa():
+    librosa = pytest.importorskip("librosa")
+    config = dataclasses.replace(PLAIN, mel_bands=40, lowest_hz=80.0, highest_hz=16_000.0,
+                                 window_seconds=0.04, fft_length=2048)
+    x = waveforms()
+    linear = spectrum(x, dataclasses.replace(config, mel_bands=0))
+    theirs = tf.signal.linear_to_mel_weight_matrix(
+        40, 1025, 48_000, 80.0, 16_000.0, tf.float64
+    )
+    expected = np.einsum("bft,fm->bmt", linear, theirs)
+    assert_close(spectrum(x, config), expected)
+    # librosa's triangles are straight in hertz, these on the Mel scale.
+    also = librosa.filters.mel(sr=48_000, n_fft=2048, n_mels=40, fmin=80, fmax=16_000, htk=True,
+                               norm=None)
+    assert np.abs(config.mel_weights().T - also).max() < 0.1
+    assert np.abs(config.mel_weights().argmax(0) - also.argmax(1)).max() <= 1
+
+
 def test_silence_is_the_logarithm_of_epsilon():
     for config in (PLAIN, SpectrogramConfig(), SpectrogramConfig(epsilon=0.5, spectrum="power")):
         picture = np.asarray(LogSpectrogram(config)(np.zeros((2, 48_000), "float32")))
@@ -202,6 +221,8 @@ def test_jax_gives_the_same_numbers(tmp_path):
         {"deviation": 0.0},
         {"window": "triangle"},
         {"spectrum": "phase"},
+        {"mel_bands": 128},  # of 94 Hz a bin the lowest bands hold none
+        {"highest_hz": 25_000.0, "mel_bands": 20},
     ],
 )
 def test_refuses_what_no_spectrogram_can_be(fields):
