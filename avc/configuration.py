@@ -22,6 +22,9 @@ class NetworkConfig:
       network: `l3`, `ave` or `avol`.
       image_size: pixels a side of the frame.
       width: filters of the four blocks, as multiples of 64, 128, 256 and 512.
+      visual_blocks: of the picture's trunk. The paper's four see 133 pixels around a place,
+        60 % of its picture; of a picture of 96 pixels that is all, and a place that sees all
+        need not be where the object is. Three see 61.
       segment_seconds: length of the waveform.
       audio: how it becomes a log-spectrogram.
       embedding_dim: of the fully connected layers; for L3 of the layer after the fusion.
@@ -43,6 +46,7 @@ class NetworkConfig:
     network: str = "ave"
     image_size: int = 224
     width: float = 1.0
+    visual_blocks: int = 4
     segment_seconds: float = 1.0
     audio: SpectrogramConfig = dataclasses.field(default_factory=SpectrogramConfig)
     embedding_dim: int = 128
@@ -61,6 +65,7 @@ class NetworkConfig:
         check_choice("initializer", self.initializer, ("he_normal", "he_uniform", "glorot_uniform"))
         check_range("image_size", self.image_size, 32, 4096)
         check_range("width", self.width, 1 / 64, 16)
+        check_range("visual_blocks", self.visual_blocks, 1, 4)
         check_range("embedding_dim", self.embedding_dim, 1, 65_536)
         check_range("temperature", self.temperature, 1e-6, 1e6)
         check_range("score_scale", self.score_scale, 1e-6, 1e6)

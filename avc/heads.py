@@ -1,8 +1,9 @@
 """What compares picture and sound: one layer a network, used on any pairs of features.
 
 A head is called on the features of frames and of sounds, row by row. Called a second time
-with the sounds in another order it scores mismatched pairs without a second pass through
-the trunks. All give logits `[batch, 2]`: does not correspond, corresponds.
+with K sounds a picture, `[batch, K, d]`, it scores mismatched pairs without a second pass
+through the trunks; all it gives then has an axis more, `[batch, K, ...]`. All give logits
+`[batch, 2]`: does not correspond, corresponds.
 """
 
 import keras
@@ -39,12 +40,13 @@ class Fusion(layers.Layer):
         self.fc2.build((None, self.embedding_dim))
 
     def call(self, visual, audio):
-        """Scores pairs `[batch, d]`, `[batch, d]`."""
+        """Scores pairs `[batch, d]`, `[batch, d]` or `[batch, K, d]`."""
+        visual = ops.broadcast_to(_beside(visual, audio), ops.shape(audio)[:-1] + visual.shape[-1:])
         return self.fc2(self.fc1(ops.concatenate([visual, audio], -1)))
 
     def compute_output_shape(self, visual_shape, audio_shape):
         """`[batch, 2]`."""
-        return (visual_shape[0], 2)
+        return (*audio_shape[:-1], 2)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -74,14 +76,14 @@ class Distance(layers.Layer):
         self.bias = self.add_weight(shape=(2,), name="bias", initializer=_constant([-bias, bias]))
 
     def call(self, visual, audio):
-        """Scores pairs of unit vectors `[batch, d]`."""
-        square = ops.sum(ops.square(visual - audio), -1, keepdims=True)
+        """Scores pairs of unit vectors `[batch, d]`, `[batch, d]` or `[batch, K, d]`."""
+        square = ops.sum(ops.square(_beside(visual, audio) - audio), -1, keepdims=True)
         distance = ops.sqrt(ops.maximum(square, LEAST_SQUARE))
         return distance * self.kernel + self.bias
 
     def compute_output_shape(self, visual_shape, audio_shape):
         """`[batch, 2]`."""
-        return (visual_shape[0], 2)
+        return (*audio_shape[:-1], 2)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -107,11 +109,12 @@ class ScoreMap(layers.Layer):
 
     def call(self, visual, audio):
         """Scores `[batch, height, width, d]` against `[batch, d]`: `[batch, height, width]`."""
-        return ops.einsum("bhwd,bd->bhw", visual, audio) * self.kernel + self.bias
+        formula = "bhwd,bd->bhw" if len(audio.shape) == 2 else "bhwd,bkd->bkhw"
+        return ops.einsum(formula, visual, audio) * self.kernel + self.bias
 
     def compute_output_shape(self, visual_shape, audio_shape):
         """`[batch, height, width]`."""
-        return visual_shape[:-1]
+        return (*audio_shape[:-1], *visual_shape[1:-1])
 
     def get_config(self):
         """The constructor's arguments."""
@@ -133,7 +136,7 @@ class ScorePooling(layers.Layer):
 
     def call(self, scores):
         """Pools `[batch, height, width]`."""
-        flat = ops.reshape(scores, (ops.shape(scores)[0], -1))
+        flat = ops.reshape(scores, (*ops.shape(scores)[:-2], scores.shape[-2] * scores.shape[-1]))
         if self.pooling == "max":
             score = ops.max(flat, -1)
         else:
@@ -142,12 +145,17 @@ class ScorePooling(layers.Layer):
 
     def compute_output_shape(self, scores_shape):
         """`[batch, 2]`."""
-        return (scores_shape[0], 2)
+        return (*scores_shape[:-2], 2)
 
     def get_config(self):
         """The constructor's arguments."""
         mine = {"pooling": self.pooling, "temperature": self.temperature}
         return {**super().get_config(), **mine}
+
+
+def _beside(visual, audio):
+    """Pictures `[batch, d]` such that they can be compared with one or several sounds each."""
+    return visual if len(audio.shape) == len(visual.shape) else ops.expand_dims(visual, 1)
 
 
 def _constant(value):

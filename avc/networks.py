@@ -88,10 +88,8 @@ def _join(
     visual, audio = found.pop("visual"), found.pop("audio")
     outputs = {**found, **parts.compare(visual, audio)}
     if OFFSET in inputs:
-        mismatches = inputs[OFFSET].shape[1]
-        pictures, sounds = ExchangeRows(name="mismatch")(visual, audio, inputs[OFFSET])
-        logits = parts.compare(pictures, sounds)["logits"]
-        outputs[MISMATCHED] = ops.reshape(logits, (-1, mismatches, 2))
+        partners = PartnerRows(name="mismatch")(audio, inputs[OFFSET])
+        outputs[MISMATCHED] = parts.compare(visual, partners)["logits"]
     return keras.Model(inputs, outputs, name=name)
 
 
@@ -118,23 +116,17 @@ def augment(drawn: Tensors) -> tuple[keras.KerasTensor, keras.KerasTensor]:
 
 
 @keras.saving.register_keras_serializable("avc")
-class ExchangeRows(layers.Layer):
-    """Pictures with the sounds that are so many rows further.
+class PartnerRows(layers.Layer):
+    """For each row those so many rows further: `[batch, d]`, `[batch, K]` to `[batch, K, d]`."""
 
-    `[batch, ..., d]`, `[batch, d]` and `[batch, K]` to K batch rows of pictures, each K times
-    in a row, and as many of sounds.
-    """
+    def call(self, rows, offset):
+        """Takes rows i + offset[i]."""
+        own = ops.arange(ops.shape(offset)[0], dtype="int32")
+        return ops.take(rows, own[:, None] + offset, axis=0)
 
-    def call(self, visual, audio, offset):
-        """Row K i + k holds picture i and sound i + offset[i, k]."""
-        partner = ops.arange(ops.shape(offset)[0], dtype="int32")[:, None] + offset
-        pictures = visual if offset.shape[1] == 1 else ops.repeat(visual, offset.shape[1], axis=0)
-        return pictures, ops.take(audio, ops.reshape(partner, (-1,)), axis=0)
-
-    def compute_output_shape(self, visual_shape, audio_shape, offset_shape):
-        """Those of the two, with K times the rows."""
-        rows = None if visual_shape[0] is None else visual_shape[0] * offset_shape[1]
-        return (rows, *visual_shape[1:]), (rows, *audio_shape[1:])
+    def compute_output_shape(self, rows_shape, offset_shape):
+        """`[batch, K, d]`."""
+        return (*offset_shape, rows_shape[-1])
 
 
 def _l3(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkConfig) -> Parts:

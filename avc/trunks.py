@@ -13,10 +13,10 @@ from avc.spectrogram import LogSpectrogram
 
 
 def picture_trunk(frame: keras.KerasTensor, config: NetworkConfig) -> keras.KerasTensor:
-    """`[batch, 224, 224, 3]` to `[batch, 14, 14, 512]`."""
+    """`[batch, 224, 224, 3]` to `[batch, 14, 14, 512]`, or larger with fewer blocks."""
     # Around zero, as convolutions like their inputs; pixels are in [0, 1].
     centred = layers.Rescaling(2.0, -1.0, name="visual_centre")(frame)
-    return _blocks(centred, config, "visual", "same")
+    return _blocks(centred, config, config.filters[: config.visual_blocks], "visual", "same")
 
 
 def sound_trunk(waveform: keras.KerasTensor, config: NetworkConfig) -> keras.KerasTensor:
@@ -24,7 +24,7 @@ def sound_trunk(waveform: keras.KerasTensor, config: NetworkConfig) -> keras.Ker
     picture = LogSpectrogram(config.audio, name="log_spectrogram")(waveform)
     # 257 x 200 becomes the figure's 128 x 100 without padding in frequency and with it in time.
     padded = layers.ZeroPadding2D(((0, 0), (0, 1)), name="audio_pad")(picture)
-    return _blocks(padded, config, "audio", "valid")
+    return _blocks(padded, config, config.filters, "audio", "valid")
 
 
 def decay(config: NetworkConfig) -> keras.Regularizer | None:
@@ -33,9 +33,13 @@ def decay(config: NetworkConfig) -> keras.Regularizer | None:
 
 
 def _blocks(
-    x: keras.KerasTensor, config: NetworkConfig, name: str, first_padding: str
+    x: keras.KerasTensor,
+    config: NetworkConfig,
+    numbers: tuple[int, ...],
+    name: str,
+    first_padding: str,
 ) -> keras.KerasTensor:
-    for block, filters in enumerate(config.filters, start=1):
+    for block, filters in enumerate(numbers, start=1):
         for index in (1, 2):
             first = (block, index) == (1, 1)
             x = layers.Conv2D(
@@ -55,6 +59,6 @@ def _blocks(
                 name=f"{name}_norm{block}_{index}",
             )(x)
             x = layers.ReLU(name=f"{name}_relu{block}_{index}")(x)
-        if block < len(config.filters):
+        if block < len(numbers):
             x = layers.MaxPooling2D(2, name=f"{name}_pool{block}")(x)
     return x
