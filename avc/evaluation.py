@@ -96,6 +96,7 @@ def evaluation_batches(
         gain=0.0,
         negatives="in_batch",
         negatives_from="other_video",
+        mismatched_grid="same",
         pairs_per_read=1,
     )
     frames = config.frames.evaluation()

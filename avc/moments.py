@@ -91,6 +91,27 @@ def move_frames(
     return begin + (frame - begin + distance) % number, possible
 
 
+def leave_grid(
+    start: tf.Tensor, num_samples: tf.Tensor, config: PairConfig, chance: tf.Tensor
+) -> tf.Tensor:
+    """Moves sounds to any sample until the next step of the grid, as far as the clip reaches.
+
+    What `draw_sounds` must never be followed by, except to show what comes of it.
+
+    Args:
+      start: first samples of sounds, int32 [n].
+      num_samples: length of the clip's sound; int32.
+      config: what pairs to draw.
+      chance: numbers in [0, 1); float32 [n].
+
+    Returns:
+      int32 [n].
+    """
+    room = tf.maximum(num_samples - config.segment_samples - start, 0)
+    last = tf.minimum(config.grid_samples - 1, room)
+    return start + draw_frames(tf.zeros_like(last), last, chance)
+
+
 def _sound_range(num_samples: tf.Tensor, config: PairConfig) -> tuple[tf.Tensor, tf.Tensor]:
     before = config.segment_samples // 2
     after = num_samples - (config.segment_samples - before)

@@ -5,7 +5,7 @@ around it; the frame of a mismatched pair is from one video and its sound from a
 A network finds out any other difference between the two: the paper's reached an
 accuracy of 87.6 % instead of 81.9 % because sounds of true pairs began at multiples of
 0.04 s and others anywhere. Here the same functions draw all sounds, and mismatched pairs
-come about by exchange only.
+come about by exchange only, unless `mismatched_grid` takes this safeguard away.
 """
 
 import re
@@ -84,9 +84,13 @@ def draw(
         frame_config, chance.several(frames.COLOUR_CHANCES)
     )
 
-    def sound_for(frame: tf.Tensor) -> Tensors:
+    def sound_for(frame: tf.Tensor, on_grid: bool = True) -> Tensors:
         middle = moments.draw_sounds(frame, num_samples, config, chance.one())
         start = middle * config.grid_samples - config.segment_samples // 2
+        if not on_grid:
+            # Numbers of their own: those of all other draws stay as they are.
+            off_grid = tf.random.stateless_uniform([number], tf.random.fold_in(seed, 1))
+            start = moments.leave_grid(start, num_samples, config, off_grid)
         return {
             "waveform": sounds.cut_segments(samples, start, config.segment_samples),
             "gain": 1 + config.gain * (2 * chance.one() - 1),
@@ -106,7 +110,7 @@ def draw(
         moved, possible = moments.move_frames(moment, begin, end, config, chance.one())
         mismatches = possible & (chance.one() < config.own_clip_share)
         fresh = moments.draw_frames(begin, end, chance.one())
-        other = sound_for(tf.where(mismatches, moved, fresh))
+        other = sound_for(tf.where(mismatches, moved, fresh), config.mismatched_grid == "same")
         pairs |= {f"other_{name}": value for name, value in other.items()}
         pairs["other_mismatches"] = mismatches
     return pairs

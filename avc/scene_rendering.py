@@ -11,6 +11,7 @@ from avc.scene_world import World
 from avc.scenes import Cast, Event, SceneConfig
 from avc.synthesis import SAMPLE_RATE_HZ
 
+GRID_SECONDS = 0.04  # between the clicks of `grid_click_dbfs`
 _SOUND = 4  # number of the random stream; the picture has others
 _FADE_SECONDS = 0.008
 _PEAK = 0.45  # of one sound: two of them and the noise do not clip
@@ -119,13 +120,18 @@ def draw_soundtrack(
     num_samples = round(config.clip_seconds * SAMPLE_RATE_HZ)
     rng = scenes.random_stream(config, series, index, _SOUND, variant)
     total = rng.standard_normal(num_samples, np.float32)
-    total *= 10 ** (config.ambient_dbfs / 20) * (config.ambient_dbfs > -120)
+    total *= _amplitude(config.ambient_dbfs)
+    total[:: round(GRID_SECONDS * SAMPLE_RATE_HZ)] += _amplitude(config.grid_click_dbfs)
     for event in cast.events:
         start, end = event_samples(event)
         sound = world.draw_sound(event.name, end - start, config.split, rng)
         level = 10 ** (rng.uniform(config.min_level_dbfs, config.max_level_dbfs) / 20)
         total[start:end] += _set_level(sound, level)
     return np.rint(total * 32767).astype(np.int16)
+
+
+def _amplitude(level_dbfs: float) -> float:
+    return 10 ** (level_dbfs / 20) * (level_dbfs > scenes.NO_LEVEL)
 
 
 def event_samples(event: Event) -> tuple[int, int]:

@@ -200,7 +200,9 @@ def _save_configuration(scenes: SceneSet, world: World) -> None:
     kinds = (f"{scenes.name}-*.tfrecord", f"{scenes.name}_swap-*.tfrecord")
     begun = tf.io.gfile.glob([os.path.join(scenes.folder, kind) for kind in kinds])
     if begun and tf.io.gfile.exists(path):
-        changes = configuration.differences(configuration.load(path), values)
+        # What was made before there was a field was made as its default says.
+        made = configuration.to_dict(SceneConfig()) | configuration.load(path)
+        changes = configuration.differences(made, values)
         if changes:
             raise ConfigurationError(
                 f"{path}: there are other scenes of this name ({'; '.join(changes)}):"

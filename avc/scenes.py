@@ -25,6 +25,7 @@ MOTIONS = ("none", "all", "sounding")
 KINDS = ("one", "two_classes", "same_class", "switch", "off_screen", "silent")
 SWAPS = ("first", "second", "off_screen", "silent")
 MAX_SOUNDING_AREA = 0.15
+NO_LEVEL = -120.0  # dBFS, stands for digital silence
 _BANDS = 20
 _CAST = 0  # number of the random stream; rendering has others
 
@@ -60,6 +61,8 @@ class SceneConfig:
       min_level_dbfs: root mean square of the faintest sound, in dB below full scale.
       max_level_dbfs: of the loudest; a sound with high peaks may stay below both.
       ambient_dbfs: of the noise that is always there; -120 is none.
+      grid_click_dbfs: peak of a click at every multiple of 0.04 s, an artefact from which a
+        network can tell where a sound was cut (see docs/inputs.md); -120 is none.
       jpeg_quality: of the frames.
       audio_encoding: `flac` or `pcm16`.
     """
@@ -86,6 +89,7 @@ class SceneConfig:
     min_level_dbfs: float = -30.0
     max_level_dbfs: float = -18.0
     ambient_dbfs: float = -75.0
+    grid_click_dbfs: float = NO_LEVEL
     jpeg_quality: int = 90
     audio_encoding: str = "flac"
 
@@ -147,7 +151,8 @@ _RANGES = (
     ("motion_range", 0, 0.05),
     ("min_level_dbfs", -60, -10),
     ("max_level_dbfs", -60, -10),
-    ("ambient_dbfs", -120, -40),
+    ("ambient_dbfs", NO_LEVEL, -40),
+    ("grid_click_dbfs", NO_LEVEL, -20),
     ("jpeg_quality", 1, 100),
 )
 

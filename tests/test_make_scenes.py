@@ -356,3 +356,15 @@ def test_no_field_recording_of_esc10_is_in_two_splits(real_data):
         assert not sources["train"] & sources["test"]
         assert not sources["validation"] & (sources["train"] | sources["test"])
         assert len(own["test"]) >= 4
+
+
+def test_a_set_from_before_a_field_goes_on_with_its_default(tmp_path):
+    make(tmp_path)
+    saved = json.loads((tmp_path / "train.json").read_text())
+    assert saved.pop("grid_click_dbfs") == -120
+    (tmp_path / "train.json").write_text(json.dumps(saved))
+    (tmp_path / "train-00001-of-00002.tfrecord").unlink()
+    again = make(tmp_path)
+    assert again.status == 0 and "1 of which were there" in again.out
+    other = make(tmp_path, set=f"{SMALL},grid_click_dbfs=-40")
+    assert other.status == 1 and "grid_click_dbfs: -120.0 -> -40.0" in other.error_lines()[0]

@@ -125,6 +125,27 @@ def test_both_classes_lie_alike_on_the_grid(misalignment, negatives_from):
     assert class_difference(true, naive_sounds(len(mismatched))) > 44
 
 
+def test_without_the_safeguard_only_mismatched_sounds_leave_the_grid():
+    safe, flawed = (
+        drawn(config(negatives="independent", mismatched_grid=grid), 125, parsed(seconds=3.0))
+        for grid in ("same", "none")
+    )
+    # All else is as it was, so that two trainings differ in nothing but the flaw.
+    changed = {name for name in safe if not np.array_equal(safe[name], flawed[name])}
+    assert changed == {"other_waveform", "other_audio_start_seconds"}
+    start = heard_seconds(flawed["other_waveform"][:, 0])
+    np.testing.assert_allclose(flawed["other_audio_start_seconds"], start, atol=1e-3)
+    assert (flawed["other_waveform"] > 0).all()  # still within the clip
+    late = start - heard_seconds(safe["other_waveform"][:, 0])
+    assert late.min() > -1e-3 and late.max() < GRID
+    # Of the last step of the grid nothing but its beginning is left.
+    free = start < 2 - GRID
+    parts = np.bincount(np.floor((late[free] + 1e-4) / GRID * 16).astype(int), minlength=16)
+    assert len(parts) == 16 and chi_square(parts, free.sum() / 16) < 44
+    assert class_difference(flawed["waveform"], flawed["other_waveform"]) > 44
+    assert class_difference(safe["waveform"], safe["other_waveform"]) < 44
+
+
 def batch_of(videos, number=2, mismatches=False):
     """A batch of `number` pairs a clip, without pictures: each sound tells row and purpose."""
     rows = np.arange(len(videos) * number)
@@ -359,6 +380,9 @@ def test_random_keys_tell_names_apart_in_every_order():
         {"positive_rate": 1.1},
         {"same_video_share": -0.1},
         {"pairs_per_read": 0},
+        {"mismatched_grid": "any"},
+        {"mismatched_grid": "none"},
+        {"mismatched_grid": "none", "negatives": "independent", "negatives_from": "any_time"},
     ],
 )
 def test_refuses_what_no_pair_can_be(fields):

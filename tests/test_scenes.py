@@ -231,3 +231,22 @@ def test_the_bundled_scenes_are_what_their_script_makes(testdata, tmp_path):
             pictures = [tf.io.decode_jpeg(e["frames"].bytes_list.value[0]).numpy().astype(float)
                         for e in (old, new)]
             assert np.abs(pictures[0] - pictures[1]).mean() < 0.1
+
+
+def test_clicks_mark_the_grid_and_change_nothing_else():
+    config = dataclasses.replace(CONFIG, clip_seconds=1.0, silent_share=0.4)
+    clicking = dataclasses.replace(config, grid_click_dbfs=-40)
+    kinds = set()
+    for index in range(12):
+        cast = scenes.draw_cast(config, index)
+        kinds.add(cast.kind)
+        tracks = [
+            scene_rendering.draw_soundtrack(each, WORLD, cast, 0, index, 0).astype(int)
+            for each in (config, clicking)
+        ]
+        added = tracks[1] - tracks[0]
+        places = np.flatnonzero(added)
+        # 25 a second at 48 kHz, each a sample of a hundredth of full scale.
+        assert places.tolist() == [1920 * step for step in range(25)]
+        assert np.abs(added[places] - 327.67).max() <= 1
+    assert "silent" in kinds and len(kinds) > 1
