@@ -85,11 +85,16 @@ def correspondence(
     truths: Sequence[scene_truth.Truth] | None,
     network: str,
     protocol: Protocol,
+    reference: Mapping | None = None,
 ) -> Part:
-    """Accuracy of correspondence."""
+    """Accuracy of correspondence; `reference`: `avc.hearing_reference.compare`."""
     result = correspondence_scores.measure(found, truths, protocol.seed)
-    table = evaluation_tables.accuracy_table(result, network)
-    return result, [("audio-visual correspondence", table)]
+    result |= {"hearing_reference": reference} if reference else {}
+    tables = [("audio-visual correspondence", evaluation_tables.accuracy_table(result, network))]
+    if reference and reference["top1"]:
+        line = evaluation_tables.top1_line(reference["top1"])
+        tables.append(("the classifier with labels alone", line))
+    return result, tables
 
 
 def localization(

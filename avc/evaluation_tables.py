@@ -11,8 +11,42 @@ PAPERS_DATA = "Objects that Sound, their data"
 
 
 def accuracy_table(result: Mapping, network: str) -> str:
-    """Accuracy of correspondence; `result` from `correspondence_scores.measure`."""
-    named = {
+    """Accuracy of correspondence; `result` from `correspondence_scores.measure`.
+
+    Beside it, where there are any, `limit` and `hearing_reference` on the same pairs.
+    """
+    references = {
+        title: _accuracies(result[name])
+        for name, title in (
+            ("limit", "limit %"),
+            ("hearing_reference", "labelled hearing, true picture %"),
+        )
+        if name in result
+    }
+    rows = [
+        [name, _percent(value), _range(value), str(value["pairs"])]
+        + [f"{_percent(other[name])} {_range(other[name])}" for other in references.values()]
+        for name, value in _accuracies(result).items()
+        if value
+    ]
+    if network in correspondence_scores.PAPER:
+        paper = f"{100 * correspondence_scores.PAPER[network]:.1f}"
+        rows.append([PAPERS_DATA, paper, "-", "-", *["-"] * len(references)])
+    header = ["pairs", "accuracy %", "95 % interval", "number", *references]
+    return reports.markdown(header, rows, 1)
+
+
+def top1_line(top1: Mapping) -> str:
+    """How well the classifier of `avc.hearing_reference` hears."""
+    return (
+        f"{_percent(top1)} % of {top1['seconds']} audible seconds have its most probable class"
+        f" (95 % interval {_range(top1)})"
+    )
+
+
+def _accuracies(result: Mapping) -> dict[str, Mapping | None]:
+    """The intervals of `measure` by the names of their rows."""
+    return {
         "all": result["accuracy"],
         "true pairs": result["true_pairs"],
         "mismatched pairs": result["mismatched_pairs"],
@@ -23,14 +57,6 @@ def accuracy_table(result: Mapping, network: str) -> str:
         "off-screen sound: no match": result.get("off_screen"),
         "silence: no match": result.get("silent"),
     }
-    rows = [
-        [name, _percent(value), _range(value), str(value["pairs"])]
-        for name, value in named.items()
-        if value
-    ]
-    if network in correspondence_scores.PAPER:
-        rows.append([PAPERS_DATA, f"{100 * correspondence_scores.PAPER[network]:.1f}", "-", "-"])
-    return reports.markdown(["pairs", "accuracy %", "95 % interval", "number"], rows, 1)
 
 
 def ndcg_table(result: Mapping) -> str:

@@ -76,6 +76,7 @@ class Truth:
       visible: float64 [m, 4], boxes in the crop of all objects that it shows.
       in_picture: classes of all objects, whether the crop shows them or not.
       heard: classes of all that sounds during the second.
+      seen: classes of the objects that the crop shows.
     """
 
     kind: str
@@ -83,6 +84,7 @@ class Truth:
     visible: np.ndarray
     in_picture: frozenset[bytes]
     heard: frozenset[bytes]
+    seen: frozenset[bytes]
 
 
 def read_scenes(records: Records) -> list[Scene]:
@@ -146,6 +148,7 @@ def judge(
         boxes[shown],
         frozenset(scene.objects),
         frozenset(event[0] for event in heard),
+        frozenset(np.array(scene.objects, object)[shown].tolist()),
     )
 
 

@@ -21,11 +21,20 @@ import os
 
 from absl import flags
 
-from avc import clip_features, embedding, evaluation_report, evaluation_tables, ontology, vggss
+from avc import (
+    clip_features,
+    embedding,
+    evaluation_report,
+    evaluation_tables,
+    hearing_reference,
+    ontology,
+    vggss,
+)
 from avc.embedding import TrainedNetwork
 from avc.evaluation import MOMENTS, Evaluated
 from avc.evaluation_protocol import Protocol
 from avc.evaluation_report import ClipSet
+from avc.hearing import HearingConfig
 from avc.reading import open_clips
 from avc.relevance import RelevanceConfig
 from avc.retrieval_systems import Systems
@@ -44,7 +53,11 @@ flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which one of the work
 flags.DEFINE_list("embeddings", [], "Further systems: .npz files with ids, visual and audio.")
 flags.DEFINE_list("train_embeddings", [], "For each of --embeddings what its CCA is fitted on.")
 flags.DEFINE_string("eval_pattern", None, "Clips to evaluate on: glob patterns, by commas.")
-flags.DEFINE_string("train_pattern", "", "Clips that L3-Net's CCA is fitted on.")
+flags.DEFINE_string(
+    "train_pattern", "", "Clips that L3-Net's CCA, or --hearing_reference, is trained on."
+)
+flags.DEFINE_bool("hearing_reference", False, "On scenes: a classifier of sounds with labels.")
+flags.DEFINE_integer("hearing_steps", HearingConfig().steps, "Of its training.", lower_bound=1)
 flags.DEFINE_string("swap_pattern", "", "Scenes of swap pairs, for the swap test.")
 flags.DEFINE_string("ontology", "", "AudioSet's ontology.json: measures nDCG by the labels.")
 flags.DEFINE_string("vggss", "", "vggss.json: localises on those clips of --eval_pattern.")
@@ -100,6 +113,8 @@ def check_flags() -> None:
     for name in ("swap_pattern", "vggss"):
         if FLAGS[name].value and not FLAGS.workdir:
             raise ConfigurationError(f"--{name} needs --workdir")
+    if FLAGS.hearing_reference and not (FLAGS.workdir and FLAGS.train_pattern):
+        raise ConfigurationError("--hearing_reference needs --workdir and --train_pattern")
     if FLAGS.figures and not FLAGS.ontology:
         raise ConfigurationError("--figures needs --ontology: the curves are of nDCG")
 
@@ -116,9 +131,11 @@ def networks() -> list[TrainedNetwork | None]:
     ]
     if (FLAGS.vggss or FLAGS.swap_pattern) and not loaded[0].localizes:
         raise UserError(f"--workdir={FLAGS.workdir}: its network has no heat map; avol has")
-    if FLAGS.train_pattern and not any(each and needs_alignment(each) for each in loaded):
+    aligned = any(each and needs_alignment(each) for each in loaded)
+    if FLAGS.train_pattern and not aligned and not FLAGS.hearing_reference:
         raise ConfigurationError(
-            "--train_pattern is for the CCA of an L3-Net: name one by --baseline_workdir"
+            "--train_pattern is for the CCA of an L3-Net, named by --baseline_workdir, or for"
+            " --hearing_reference"
         )
     return loaded
 
@@ -169,7 +186,11 @@ def main() -> None:
         found.append((network, own))
         truths = evaluation_report.truths_of(clips, own, network.config.network, rules)
         kind = network.config.network.network
-        parts["avc"] = evaluation_report.correspondence(own, truths, kind, rules)
+        reference = FLAGS.hearing_reference and hearing_reference.compare(
+            network.config, train, clips, own, truths, rules,
+            HearingConfig(steps=FLAGS.hearing_steps, seed=rules.seed),
+        )
+        parts["avc"] = evaluation_report.correspondence(own, truths, kind, rules, reference)
         if truths and own.heatmap is not None:
             parts["localization"] = evaluation_report.localization(own, truths, rules)
     if swapped:

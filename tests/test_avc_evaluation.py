@@ -115,6 +115,7 @@ def test_kinds_of_pairs():
     # Of the crop's 0.2 to 0.8 the dog's box has a third and so many of its rows.
     cut = truth(scene(dog), 0.6, size=60)
     assert cut.kind == "unclear" and len(cut.sounding) == 0
+    assert cut.seen == set() and truth(scene(dog), 0.6).seen == {b"dog", b"bell"}
     assert truth(scene(dog), 0.6, size=60, least_visible=0.4).kind == "on_screen"
 
 
@@ -131,6 +132,7 @@ def known(boxes, kinds, maps, other_maps, logits=None, other_logits=None):
             np.array(own),
             frozenset({b"dog", b"bell"} if i % 2 else {b"rain", b"siren"}),
             frozenset({b"dog" if i % 2 else b"rain"} if kind == "on_screen" else set()),
+            frozenset(),
         )
         for i, (own, kind) in enumerate(zip(boxes, kinds, strict=True))
     ]
@@ -244,7 +246,7 @@ def swap_set(maps_first, maps_second, number):
             rows.append((f"p{i}_{role}".encode(), f"p{i}".encode()))
             kind = role if role in ("off_screen", "silent") else "on_screen"
             truths.append(scene_truth.Truth(kind, np.zeros((0, 4)), np.zeros((2, 4)),
-                                            frozenset(), frozenset()))
+                                            frozenset(), frozenset(), frozenset()))
             objects.append(np.array(boxes[i]))
             maps.append(map_)
     found, _ = known([[(0, 0, 1, 1)]] * len(rows), ["silent"] * len(rows), maps, maps)
@@ -653,6 +655,11 @@ def test_the_command_localises_on_scenes(workdirs, testdata, tmp_path):
         ({"gallery_sizes": "many"}, "neither a number nor `all`"),
         ({"figures": "/tmp/x"}, "--figures needs --ontology"),
         ({"train_pattern": "EVAL"}, "CCA of an L3-Net"),
+        ({"hearing_reference": True}, "--hearing_reference needs --workdir and --train_pattern"),
+        (
+            {"hearing_reference": True, "train_pattern": "EVAL"},
+            "--hearing_reference: --eval_pattern holds no scenes",
+        ),
         ({"embeddings": "EVAL"}, "is not an .npz file with the arrays ids, visual, audio"),
         ({"train_embeddings": "a,b"}, "a file for each of --embeddings"),
         ({"swap_pattern": "EVAL"}, "--swap_pattern: holds no scenes"),
