@@ -1,29 +1,38 @@
-"""Which part of a picture an evaluation shows to the network, and what boxes become there.
+"""Which part of a picture a network sees where nothing is random, and what boxes become there.
 
-`avc.frames.decode_frame` cuts a square of `image_size` pixels from the centre, of a smaller
-picture after enlarging it. Boxes are fractions of the whole picture; heat maps are of the
+A square, in the middle, of a share of the picture's shorter side. `avc.frames` cuts it in
+evaluations and in exports. Boxes are fractions of the whole picture; heat maps are of the
 square.
 """
 
 import numpy as np
 
 
-def crop_window(height: int, width: int, image_size: int) -> tuple[float, float, float, float]:
-    """The square that is cut from a stored picture.
+def centre_square(height: int, width: int, crop_share: float) -> tuple[int, int, int]:
+    """The square in pixels.
 
     Args:
-      height, width: of the picture in pixels.
-      image_size: pixels a side of the square.
+      height, width: of the picture.
+      crop_share: side of the square as a share of the picture's shorter side.
+
+    Returns:
+      top, left, and the side; at least one pixel.
+    """
+    side = max(1, round(crop_share * min(height, width)))
+    return (height - side) // 2, (width - side) // 2, side
+
+
+def crop_window(height: int, width: int, crop_share: float) -> tuple[float, float, float, float]:
+    """The square as a part of the picture.
+
+    Args:
+      height, width, crop_share: see `centre_square`.
 
     Returns:
       left, top, right and bottom as fractions of the picture's width and height.
     """
-    size, shorter = image_size, min(height, width)
-    if shorter < size:
-        # Rounded up, as the frame is enlarged.
-        height, width = -(-height * size // shorter), -(-width * size // shorter)
-    top, left = (height - size) // 2, (width - size) // 2
-    return left / width, top / height, (left + size) / width, (top + size) / height
+    top, left, side = centre_square(height, width, crop_share)
+    return left / width, top / height, (left + side) / width, (top + side) / height
 
 
 def crop_boxes(

@@ -28,10 +28,10 @@ Call = Callable[[Features], dict[str, np.ndarray]]
 class TrainedNetwork:
     """A trained network, from a work folder or an export.
 
-    Frames are uint8 `[n, height, width, 3]`, RGB, of any size: of each the middle square is
-    scaled to the network's `image_size`. Waveforms are `[n, samples]`, mono, of
-    `sample_rate_hz`, in [-1, 1] or int16: of each the middle `segment_seconds` are taken, and
-    a shorter one has silence around it.
+    Frames are uint8 `[n, height, width, 3]`, RGB, of any size: of each the middle square
+    of `crop_share` times the shorter side is scaled to the network's `image_size`. Waveforms
+    are `[n, samples]`, mono, of `sample_rate_hz`, in [-1, 1] or int16: of each the middle
+    `segment_seconds` are taken, and a shorter one has silence around it.
 
     Attributes:
       config: what it was made of.
@@ -89,7 +89,7 @@ class TrainedNetwork:
         """Where in each picture its sound comes from.
 
         Returns:
-          float32 `[n, height, width]` in [0, 1], over the middle squares of the frames.
+          float32 `[n, height, width]` in [0, 1], over the squares that it sees of the frames.
 
         Raises:
           UserError: as `compare`; or the network has no heat map.
@@ -150,7 +150,7 @@ def of_network(network: networks.Network, config: AvcConfig, source: str = "") -
     """A network of `networks.build` in use."""
     functions = {
         name: in_rows(_compiled(signature), ROWS)
-        for name, signature in serving.signatures(network, config.network).items()
+        for name, signature in serving.signatures(network, config).items()
     }
     return TrainedNetwork(config, functions, source, network)
 

@@ -15,11 +15,11 @@ from avc import (
     vggss_scores,
 )
 from avc.centre_crop import crop_boxes, crop_window
-from avc.configuration import NetworkConfig
 from avc.embedding import TrainedNetwork
 from avc.evaluation import Evaluated, embed_pairs
 from avc.evaluation_protocol import Protocol
 from avc.ontology import Ontology
+from avc.recipes import AvcConfig
 from avc.retrieval_systems import Systems
 from avc.vggss import Item
 from crossmodal import reports
@@ -68,15 +68,15 @@ def embed(
 
 
 def truths_of(
-    clips: ClipSet, found: Evaluated, config: NetworkConfig, protocol: Protocol
+    clips: ClipSet, found: Evaluated, config: AvcConfig, protocol: Protocol
 ) -> list[scene_truth.Truth] | None:
     """The truth where the network looked; None for clips without."""
     if clips.kind != "scene":
         return None
     scenes = scene_truth.read_scenes(clips.records)
     return scene_truth.judge_all(
-        scenes, found.frame_seconds, found.level_dbfs, config.segment_seconds, config.image_size,
-        protocol.truth,
+        scenes, found.frame_seconds, found.level_dbfs, config.network.segment_seconds,
+        config.frames.crop_share, protocol.truth,
     )
 
 
@@ -124,14 +124,14 @@ def swap(network: TrainedNetwork, clips: ClipSet, protocol: Protocol) -> Part:
     Raises:
       UserError: the clips are no swap pairs.
     """
-    config = network.config.network
+    config = network.config
     found = embed(network, clips, protocol, "middle")
     truths = truths_of(clips, found, config, protocol)
     if truths is None:
         raise UserError("--swap_pattern: holds no scenes")
     objects = []
     for scene in scene_truth.read_scenes(clips.records):
-        window = crop_window(scene.height, scene.width, config.image_size)
+        window = crop_window(scene.height, scene.width, config.frames.crop_share)
         objects.append(crop_boxes(scene.boxes, window)[0])
     result = localization_scores.measure_swap(found, truths, objects, protocol.seed)
     areas = {name: result[name] for name in ("off_screen", "silent")}
@@ -159,7 +159,7 @@ def vggss(
     annotations = vggss_scores.match(pictures, items)
     result = vggss_scores.measure(
         embed(network, clips, protocol, "middle"), pictures, annotations,
-        network.config.network.image_size, protocol.localization, protocol.seed,
+        network.config.frames.crop_share, protocol.localization, protocol.seed,
     )
     result["missing"] = len(items) - result["items"]
     title = f"VGG-SS, {result['items']} of {len(items)} items (± half of the 95 % interval)"

@@ -50,7 +50,7 @@ def export(
         raise UserError(f"{trained.source} is an export: name the work folder of a training")
     check_output(output)
     config = trained.config
-    signatures = serving.signatures(trained.network, config.network)
+    signatures = serving.signatures(trained.network, config)
     with files.whole_folder(output) as folder:
         export_saved_model(folder, {"network": trained.network.deployed}, signatures)
         differences = write_towers(trained, folder) if tflite else {}
@@ -129,15 +129,15 @@ def model_card(
     unit = network.network == "ave"
     lines += [
         "",
-        f"- `frame`, `jpeg`: RGB, of any size; the middle square, scaled to {network.image_size}"
-        " pixels, is what the network sees.",
+        "- `frame`, `jpeg`: RGB, of any size; the network sees a square in the middle,"
+        f" {config.frames.crop_share:g} of the shorter side, as {network.image_size} pixels.",
         f"- `waveform`: mono, {audio.sample_rate_hz} Hz, in [-1, 1]; the middle"
         f" {network.segment_seconds:g} s count, and silence surrounds a shorter one.",
         f"- Embeddings are {'unit vectors' if unit else 'not normalised'}; `corresponds` is a"
         " probability.",
     ]
     if "localize" in signatures:
-        lines.append("- `heatmap` lies over that middle square, in [0, 1]: what sounds is high.")
+        lines.append("- `heatmap` lies over that square, in [0, 1]: what sounds is high.")
     if network.network == "l3":
         lines.append("- L3's two embeddings are not trained to be compared with each other.")
     for name, difference in differences.items():

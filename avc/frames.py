@@ -1,9 +1,10 @@
-"""Frames of a record: decoded and cropped in one operation, mirrored, and their colours drawn.
+"""What a network sees of a picture: a square, cut, scaled, mirrored, its colours changed.
 
 Objects that Sound, section 3.3: a 224 x 224 colour image, "random cropping, horizontal
 flipping and brightness and saturation jittering"; the sizes are those of the L3-Net.
-What is decoded stays uint8: the colours are changed on the accelerator, by
-`avc.augmentation`, with the numbers that are drawn here.
+The square is the same share of every picture, so that things are as large to the network in
+use as they were in training. What is decoded stays uint8: the colours are changed on the
+accelerator, by `avc.augmentation`, with the numbers that are drawn here.
 """
 
 import dataclasses
@@ -22,7 +23,9 @@ class FrameConfig:
     """How a stored frame becomes the model's picture.
 
     Attributes:
-      image_size: width and height of the crop in pixels.
+      image_size: width and height of the model's picture in pixels.
+      crop_share: side of the square that is cut out, as a share of the stored picture's shorter
+        side. 224 of 256 pixels (paper) are not scaled at all.
       crop: `random` or `centre`.
       flip: whether every second frame is mirrored, left to right.
       brightness: the most that is added to or taken from values in [0, 1].
@@ -31,6 +34,7 @@ class FrameConfig:
     """
 
     image_size: int = 224
+    crop_share: float = 224 / 256
     crop: str = "random"
     flip: bool = True
     brightness: float = 32 / 255
@@ -40,6 +44,7 @@ class FrameConfig:
     def __post_init__(self) -> None:
         """Raises ConfigurationError for what no picture can be."""
         check_range("image_size", self.image_size, 1, 10_000)
+        check_range("crop_share", self.crop_share, 1e-3, 1)
         check_choice("crop", self.crop, ("random", "centre"))
         check_range("brightness", self.brightness, 0, 1)
         check_range("saturation_low", self.saturation_low, 0, 10)
@@ -47,13 +52,11 @@ class FrameConfig:
 
     def evaluation(self) -> "FrameConfig":
         """The same size from the centre, nothing random."""
-        return FrameConfig(self.image_size, "centre", False, 0.0, 1.0, 1.0)
+        return FrameConfig(self.image_size, self.crop_share, "centre", False, 0.0, 1.0, 1.0)
 
 
 def decode_frame(jpeg: tf.Tensor, config: FrameConfig, chance: tf.Tensor) -> tf.Tensor:
-    """Decodes a square part of a picture.
-
-    A picture whose shorter side is less than `image_size` is enlarged to it.
+    """Decodes a square part of a picture, and scales it unless it has the model's size.
 
     Args:
       jpeg: a JPEG file, colour or grey; scalar string.
@@ -63,30 +66,64 @@ def decode_frame(jpeg: tf.Tensor, config: FrameConfig, chance: tf.Tensor) -> tf.
     Returns:
       uint8 [image_size, image_size, 3].
     """
-    size = config.image_size
     shape = tf.io.extract_jpeg_shape(jpeg)[:2]
-    shorter = tf.reduce_min(shape)
-
-    def cropped():
-        window = tf.concat([_corner(shape, config, chance), [size, size]], 0)
-        return tf.io.decode_and_crop_jpeg(jpeg, window, channels=3)
-
-    def enlarged():
-        # Rounded up, so that neither side falls short.
-        larger = -(-shape * size // shorter)
-        picture = tf.image.resize(tf.io.decode_jpeg(jpeg, channels=3), larger)
-        top, left = tf.unstack(_corner(larger, config, chance))
-        picture = picture[top : top + size, left : left + size]
-        return tf.cast(tf.round(picture), tf.uint8)
-
-    frame = tf.cond(shorter >= size, cropped, enlarged)
+    side = square_side(shape, config.crop_share)
+    corner = _corner(shape - side, config, chance)
+    window = tf.concat([corner, [side, side]], 0)
+    frame = fit_square(tf.io.decode_and_crop_jpeg(jpeg, window, channels=3), config.image_size)
     if config.flip:
         frame = tf.cond(chance[2] < 0.5, lambda: tf.reverse(frame, [1]), lambda: frame)
-    return tf.ensure_shape(frame, [size, size, 3])
+    return frame
 
 
-def _corner(shape: tf.Tensor, config: FrameConfig, chance: tf.Tensor) -> tf.Tensor:
-    room = shape - config.image_size
+def centre_squares(pictures: tf.Tensor, config: FrameConfig) -> tf.Tensor:
+    """The part of decoded pictures that `decode_frame` gives of a JPEG file in an evaluation.
+
+    Args:
+      pictures: uint8 [batch, height, width, 3].
+      config: size and share of the crop.
+
+    Returns:
+      uint8 [batch, image_size, image_size, 3].
+    """
+    shape = tf.shape(pictures)[1:3]
+    side = square_side(shape, config.crop_share)
+    top, left = tf.unstack((shape - side) // 2)
+    return fit_square(pictures[:, top : top + side, left : left + side], config.image_size)
+
+
+def square_side(shape: tf.Tensor, crop_share: float) -> tf.Tensor:
+    """Pixels a side of the square that is cut from a picture; see `avc.centre_crop`.
+
+    Args:
+      shape: height and width, int32 [2].
+      crop_share: of the shorter one.
+    """
+    # In double precision and to even numbers, as Python rounds.
+    side = tf.round(tf.cast(tf.reduce_min(shape), tf.float64) * crop_share)
+    return tf.maximum(tf.cast(side, tf.int32), 1)
+
+
+def fit_square(square: tf.Tensor, size: int) -> tf.Tensor:
+    """Scales squares; those of the right size are left as they are.
+
+    Args:
+      square: uint8 [..., side, side, 3].
+      size: pixels a side.
+
+    Returns:
+      uint8 [..., size, size, 3]: bilinear, over as many pixels as become one.
+    """
+
+    def scaled() -> tf.Tensor:
+        resized = tf.image.resize(square, [size, size], antialias=True)
+        return tf.cast(tf.round(resized), tf.uint8)
+
+    fitted = tf.cond(tf.equal(tf.shape(square)[-2], size), lambda: square, scaled)
+    return tf.ensure_shape(fitted, [*square.shape[:-3], size, size, 3])
+
+
+def _corner(room: tf.Tensor, config: FrameConfig, chance: tf.Tensor) -> tf.Tensor:
     if config.crop == "centre":
         return room // 2
     return tf.cast(chance[:2] * tf.cast(room + 1, tf.float32), tf.int32)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from avc.audio_decoding import resample
+from avc.centre_crop import centre_square
 from avc.clips import MediaConfig
 from avc.media_files import MediaError, Track
 from crossmodal import files
@@ -76,12 +77,19 @@ def cut_second(
     return padded[middle : middle + segment_samples]
 
 
-def peak(heatmap: np.ndarray, shape: Sequence[int]) -> tuple[int, int]:
-    """The column and row in pixels of a map's mode, in a picture of (height, width, ...)."""
+def peak(heatmap: np.ndarray, shape: Sequence[int], crop_share: float) -> tuple[int, int]:
+    """Where a map's mode is in the picture.
+
+    Args:
+      heatmap: `[rows, columns]`, of the picture's middle square.
+      shape: height and width of the picture; what follows is not looked at.
+      crop_share: side of the square as a share of the picture's shorter side.
+
+    Returns:
+      Column and row in pixels.
+    """
     row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
-    height, width = shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
+    top, left, side = centre_square(*shape[:2], crop_share)
     return (
         left + int((column + 0.5) * side / heatmap.shape[1]),
         top + int((row + 0.5) * side / heatmap.shape[0]),

@@ -47,11 +47,13 @@ class Look:
     """How maps are shown.
 
     Attributes:
+      crop_share: side of the middle square that a map is of, as a share of the shorter side.
       stretched: whether each map is stretched from its lowest to its highest value.
       opacity: of the maps.
       shorter_side: of the written pictures, an even number of pixels.
     """
 
+    crop_share: float
     stretched: bool = False
     opacity: float = 0.6
     shorter_side: int = 256
@@ -59,7 +61,7 @@ class Look:
     def draw(self, picture: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
         """A picture with its map; see `overlays.overlay`."""
         shown = overlays.stretch(heatmap) if self.stretched else heatmap
-        return overlays.overlay(picture, shown, self.opacity)
+        return overlays.overlay(picture, shown, self.crop_share, self.opacity)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +85,7 @@ def write(
     localize: Localize,
     segment_samples: int,
     sample_rate_hz: int,
-    look: Look = Look(),
+    look: Look,
     tell: Callable[[float], None] = lambda seconds: None,
 ) -> Written:
     """Writes an mp4 file, H.264 and AAC, whole or not at all.

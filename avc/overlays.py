@@ -6,6 +6,7 @@ rest of the picture: a map that is empty looks empty.
 
 import numpy as np
 
+from avc.centre_crop import centre_square
 from crossmodal import localization
 from crossmodal.configuration import check_range
 from crossmodal.errors import UserError
@@ -31,13 +32,15 @@ def stretch(heatmap: np.ndarray) -> np.ndarray:
     return (heatmap - low) / (high - low) if high > low else np.zeros_like(heatmap)
 
 
-def overlay(picture: np.ndarray, heatmap: np.ndarray, opacity: float = 0.6) -> np.ndarray:
-    """Lays a map over the middle square of a picture, and dims the rest.
+def overlay(
+    picture: np.ndarray, heatmap: np.ndarray, crop_share: float, opacity: float = 0.6
+) -> np.ndarray:
+    """Lays a map over the part of a picture that the network saw, and dims the rest.
 
     Args:
       picture: uint8 `[height, width, 3]`.
-      heatmap: `[rows, columns]` in [0, 1], of the picture's middle square; resized
-        bilinearly.
+      heatmap: `[rows, columns]` in [0, 1], of the middle square; resized bilinearly.
+      crop_share: side of this square as a share of the picture's shorter side.
       opacity: of the map where it is 1, and its square where it is 0; 0 shows the picture
         alone, 1 the map alone.
 
@@ -51,9 +54,7 @@ def overlay(picture: np.ndarray, heatmap: np.ndarray, opacity: float = 0.6) -> n
     check_range("opacity", opacity, 0, 1)
     if not ((heatmap >= 0) & (heatmap <= 1)).all():
         raise UserError("a heat map has values outside of 0 to 1")
-    height, width = picture.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
+    top, left, side = centre_square(*picture.shape[:2], crop_share)
     resized = localization.resize(heatmap[None].astype(np.float64), side)[0]
     # Where nothing sounds the picture is to be seen.
     weights = (opacity ** (2 - resized))[..., None]

@@ -157,6 +157,7 @@ PAPERS = {
 # a clip costs more than a step on it, so several pairs are drawn of each.
 SMALL = {
     "image_size": 64,
+    "crop_share": 1.0,
     "width": 0.25,
     "hop_seconds": 0.02,
     "pairs_per_read": 8,

@@ -112,7 +112,7 @@ def judge(
     scene: Scene,
     frame_seconds: float,
     segment_seconds: float,
-    image_size: int,
+    crop_share: float,
     level_dbfs: float,
     config: TruthConfig = TruthConfig(),
 ) -> Truth:
@@ -122,11 +122,11 @@ def judge(
       scene: the record it is from.
       frame_seconds: when its frame is shown, the middle of its sound.
       segment_seconds: length of the sound.
-      image_size: pixels a side of the crop.
+      crop_share: side of the crop as a share of the picture's shorter side.
       level_dbfs: of the sound.
       config: what counts as seen and heard.
     """
-    window = crop_window(scene.height, scene.width, image_size)
+    window = crop_window(scene.height, scene.width, crop_share)
     boxes, shares = crop_boxes(scene.boxes, window)
     shown = shares >= config.least_visible
     first = frame_seconds - segment_seconds / 2 + ROUNDING
@@ -157,12 +157,12 @@ def judge_all(
     frame_seconds: np.ndarray,
     level_dbfs: np.ndarray,
     segment_seconds: float,
-    image_size: int,
+    crop_share: float,
     config: TruthConfig = TruthConfig(),
 ) -> list[Truth]:
     """`judge` for a pair of each scene."""
     return [
-        judge(scene, float(seconds), segment_seconds, image_size, float(level), config)
+        judge(scene, float(seconds), segment_seconds, crop_share, float(level), config)
         for scene, seconds, level in zip(scenes, frame_seconds, level_dbfs, strict=True)
     ]
 

@@ -10,7 +10,9 @@ import keras
 import tensorflow as tf
 
 from avc.configuration import NetworkConfig
+from avc.frames import DECODING_CHANCES, FrameConfig, centre_squares, decode_frame
 from avc.networks import Network
+from avc.recipes import AvcConfig
 from crossmodal.export import Signature
 
 Tensors = dict[str, tf.Tensor]
@@ -18,30 +20,6 @@ Tensors = dict[str, tf.Tensor]
 FRAME = tf.TensorSpec((None, None, None, 3), tf.uint8, "frame")
 JPEG = tf.TensorSpec((None,), tf.string, "jpeg")
 WAVEFORM = tf.TensorSpec((None, None), tf.float32, "waveform")
-
-
-def fit_frames(frame: tf.Tensor, size: int) -> tf.Tensor:
-    """The middle square of pictures, scaled to what the network takes.
-
-    Pictures of just this size go in as they are.
-
-    Args:
-      frame: uint8 [batch, height, width, 3].
-      size: pixels a side.
-
-    Returns:
-      float32 [batch, size, size, 3] in [0, 1].
-    """
-    height, width = tf.unstack(tf.shape(frame)[1:3])
-    shorter = tf.minimum(height, width)
-    top, left = (height - shorter) // 2, (width - shorter) // 2
-    square = frame[:, top : top + shorter, left : left + shorter]
-    scaled = tf.cond(
-        tf.equal(shorter, size),
-        lambda: tf.cast(square, tf.float32),
-        lambda: tf.image.resize(square, [size, size], antialias=True),
-    )
-    return tf.ensure_shape(scaled, [None, size, size, 3]) / 255
 
 
 def fit_waveforms(waveform: tf.Tensor, samples: int) -> tf.Tensor:
@@ -60,41 +38,54 @@ def fit_waveforms(waveform: tf.Tensor, samples: int) -> tf.Tensor:
     return tf.ensure_shape(padded[:, start : start + samples], [None, samples])
 
 
-def decode_frames(jpeg: tf.Tensor, size: int) -> tf.Tensor:
-    """JPEG files [batch] as `fit_frames` gives them; each may have a size of its own."""
+def decode_frames(jpeg: tf.Tensor, config: FrameConfig) -> tf.Tensor:
+    """The middle squares of JPEG files, each of its own size.
 
-    def decode(content: tf.Tensor) -> tf.Tensor:
-        return fit_frames(tf.io.decode_jpeg(content, channels=3)[None], size)[0]
+    Args:
+      jpeg: files [batch].
+      config: of an evaluation.
 
-    spec = tf.TensorSpec((size, size, 3), tf.float32)
-    return tf.map_fn(decode, jpeg, fn_output_signature=spec)
+    Returns:
+      uint8 [batch, image_size, image_size, 3].
+    """
+    spec = tf.TensorSpec((config.image_size, config.image_size, 3), tf.uint8)
+    return tf.map_fn(
+        lambda content: decode_frame(content, config, tf.zeros([DECODING_CHANCES])),
+        jpeg,
+        fn_output_signature=spec,
+    )
 
 
-def signatures(network: Network, config: NetworkConfig) -> dict[str, Signature]:
+def in_unit(frame: tf.Tensor) -> tf.Tensor:
+    """Pictures uint8 as float32 in [0, 1]."""
+    return tf.cast(frame, tf.float32) / 255
+
+
+def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
     """What a network does for its clients, by name.
 
     `embed_visual` (`frame` uint8 [batch, height, width, 3]), `embed_jpeg` (`jpeg`, files
     [batch]) and `embed_audio` (`waveform` float32 [batch, samples] in [-1, 1]) give
     `embedding` [batch, d]. `serving_default` takes `frame` and `waveform`, row by row, and
     gives both embeddings, `logits` [batch, 2], `corresponds`, the probability [batch], and
-    where the network localises, `heatmap` [batch, height, width] of the pictures' middle
-    squares; there `localize` gives `heatmap` and `corresponds` alone.
+    where the network localises, `heatmap` [batch, height, width] of the squares
+    that it sees; there `localize` gives `heatmap` and `corresponds` alone.
     """
-    size, samples = config.image_size, config.segment_samples
+    frames, samples = config.frames.evaluation(), config.network.segment_samples
     visual, audio = (tower(network.deployed, name) for name in ("frame", "waveform"))
 
     def embed_visual(frame: tf.Tensor) -> Tensors:
-        return {"embedding": visual(fit_frames(frame, size), training=False)}
+        return {"embedding": visual(in_unit(centre_squares(frame, frames)), training=False)}
 
     def embed_jpeg(jpeg: tf.Tensor) -> Tensors:
-        return {"embedding": visual(decode_frames(jpeg, size), training=False)}
+        return {"embedding": visual(in_unit(decode_frames(jpeg, frames)), training=False)}
 
     def embed_audio(waveform: tf.Tensor) -> Tensors:
         return {"embedding": audio(fit_waveforms(waveform, samples), training=False)}
 
     def compare(frame: tf.Tensor, waveform: tf.Tensor) -> Tensors:
         pair = {
-            "frame": fit_frames(frame, size),
+            "frame": in_unit(centre_squares(frame, frames)),
             "waveform": fit_waveforms(waveform, samples),
         }
         outputs = network.deployed(pair, training=False)

@@ -84,7 +84,7 @@ def measure(
     found: Evaluated,
     pictures: Sequence[Picture],
     annotations: Mapping[int, Item],
-    image_size: int,
+    crop_share: float,
     config: LocalizationConfig = localization.DEFAULT,
     seed: int = 0,
 ) -> dict[str, object]:
@@ -94,7 +94,7 @@ def measure(
       found: of their middle frames, with heat maps.
       pictures: of each row.
       annotations: by row.
-      image_size: pixels a side of the crop.
+      crop_share: side of the crop as a share of the picture's shorter side.
       config: how maps become predictions.
       seed: of the resampling.
 
@@ -105,7 +105,7 @@ def measure(
     rows = list(annotations)
     boxes = []
     for row in rows:
-        window = crop_window(pictures[row].height, pictures[row].width, image_size)
+        window = crop_window(pictures[row].height, pictures[row].width, crop_share)
         inside, shares = crop_boxes(np.array(annotations[row].boxes), window)
         boxes.append(inside[shares > 0])
     network = localization.evaluate(found.heatmap[rows], boxes, config)

@@ -25,7 +25,8 @@ flags.DEFINE_enum("show", "clips", ["clips", "pairs"], "What to draw.")
 flags.DEFINE_string("output", None, "PNG file.")
 flags.DEFINE_integer("number", 24, "Clips or pairs.", lower_bound=1)
 flags.DEFINE_integer("columns", 6, "Pictures in a row.", lower_bound=1)
-flags.DEFINE_integer("image_size", 224, "Pixels a side of the crop.", lower_bound=16)
+flags.DEFINE_integer("image_size", 224, "Pixels a side of the network's picture.", lower_bound=16)
+flags.DEFINE_float("crop_share", 0.875, "Side of the crop, in shorter sides of the stored picture.")
 flags.DEFINE_float("misalignment_seconds", 1.0, "Most between a frame and its sound's middle.")
 flags.DEFINE_integer("seed", 0, "Of the order and of every random choice.")
 flags.mark_flags_as_required(["input_pattern", "output"])
@@ -37,7 +38,7 @@ def main() -> None:
     if FLAGS.show == "clips":
         panels = contact_sheets.clip_panels(records, FLAGS.number)
     else:
-        frame_config = FrameConfig(FLAGS.image_size)
+        frame_config = FrameConfig(FLAGS.image_size, FLAGS.crop_share)
         config = PairConfig(
             misalignment_seconds=FLAGS.misalignment_seconds, negatives="independent"
         )

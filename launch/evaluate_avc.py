@@ -184,7 +184,7 @@ def main() -> None:
     if network:
         own = evaluation_report.embed(network, clips, rules)
         found.append((network, own))
-        truths = evaluation_report.truths_of(clips, own, network.config.network, rules)
+        truths = evaluation_report.truths_of(clips, own, network.config, rules)
         kind = network.config.network.network
         reference = FLAGS.hearing_reference and hearing_reference.compare(
             network.config, train, clips, own, truths, rules,

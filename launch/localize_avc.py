@@ -2,7 +2,7 @@ r"""Shows what in a picture or a video makes the sound: a heat map over it.
 
 A picture and a sound file become a PNG; a video becomes an mp4 with the map over every
 frame, and its sound. Colours are of a fixed scale: dark blue is a probability of 0, light
-yellow of 1. The network sees the middle square; what it does not see is darker.
+yellow of 1. The network sees a square in the middle; the rest is darker.
 
 Examples (a video takes about a second per 10 frames of the full network on two cores):
 
@@ -75,15 +75,16 @@ def localize_picture(network: TrainedNetwork) -> None:
     middle = None if FLAGS.at_seconds is None else round(FLAGS.at_seconds * rate)
     second = localized_picture.cut_second(sound, network.config.network.segment_samples, middle)
     heatmap = network.localize(picture[None], second[None])[0]
-    look = Look(FLAGS.stretch, FLAGS.opacity)
+    look = Look(network.config.frames.crop_share, FLAGS.stretch, FLAGS.opacity)
     localized_picture.write_png(FLAGS.output, look.draw(picture, heatmap))
-    column, row = localized_picture.peak(heatmap, picture.shape)
+    column, row = localized_picture.peak(heatmap, picture.shape, look.crop_share)
     print(f"highest probability {np.max(heatmap):.3f}, at pixel ({column}, {row}): {FLAGS.output}")
 
 
 def localize_video(network: TrainedNetwork) -> None:
     """Every frame of a video."""
     seconds = media.probe(FLAGS.video).duration_seconds
+    share = network.config.frames.crop_share
     form = "{l_bar}{bar}| {n:.1f}/{total:.1f} s [{elapsed}<{remaining}]" if seconds else None
     with tqdm.tqdm(total=seconds, desc="localise", bar_format=form) as bar:
 
@@ -96,7 +97,7 @@ def localize_video(network: TrainedNetwork) -> None:
             network.localize,
             network.config.network.segment_samples,
             network.sample_rate_hz,
-            Look(FLAGS.stretch, FLAGS.opacity, FLAGS.shorter_side),
+            Look(share, FLAGS.stretch, FLAGS.opacity, FLAGS.shorter_side),
             tell,
         )
     if written.damage:

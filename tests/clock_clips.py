@@ -9,7 +9,7 @@ from avc.records import clip
 
 RATE = 4800  # a tenth of the usual one, so that many clips can be drawn quickly
 GRID = 0.04
-WHOLE_FRAME = FrameConfig(image_size=16).evaluation()
+WHOLE_FRAME = FrameConfig(image_size=16, crop_share=1.0).evaluation()
 
 
 def picture(step):

@@ -16,6 +16,7 @@ from PIL import Image
 
 import avc
 from avc import embedding, export, networks, serving
+from avc.frames import decode_frame
 from crossmodal import configuration
 from crossmodal.errors import UserError
 from crossmodal.export import run_tflite
@@ -27,9 +28,9 @@ SIZE, SAMPLES = 32, 12_000
 BOTH = {"visual_embedding", "audio_embedding", "logits", "corresponds"}
 
 
-def random_network(case: str) -> embedding.TrainedNetwork:
+def random_network(case: str, crop_share: float = 1.0) -> embedding.TrainedNetwork:
     """A network whose weights, moving statistics too, are all different from their first."""
-    config = tiny(case.split("_")[0], **CASES[case])
+    config = tiny(case.split("_")[0], crop_share=crop_share, **CASES[case])
     keras.utils.set_random_seed(3)
     network = networks.build(config.network)
     rng = np.random.default_rng(4)
@@ -147,7 +148,7 @@ def test_no_rows_are_no_mistake(live):
 
 @pytest.fixture(scope="module")
 def avol(tmp_path_factory):
-    live = random_network("avol")
+    live = random_network("avol", crop_share=0.8)
     folder = tmp_path_factory.mktemp("exports") / "avol"
     differences = export.export(live, str(folder), None)
     assert set(differences) == {"visual", "audio"} and max(differences.values()) < 1e-5
@@ -160,19 +161,25 @@ def jpeg(frame: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-@pytest.mark.parametrize(("height", "width"), [(96, 96), (64, 96), (101, 50), (20, 33)])
-def test_pictures_of_any_size_are_cut_and_scaled_as_pillow_does(height, width):
-    frame = frames(2, height, width)
-    shorter = min(height, width)
-    top, left = (height - shorter) // 2, (width - shorter) // 2
-    square = [Image.fromarray(x[top : top + shorter, left : left + shorter]) for x in frame]
-    # Pillow's bilinear filter widens where a picture becomes smaller; it rounds to bytes.
-    want = np.stack([np.asarray(x.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for x in square])
-    found = serving.fit_frames(tf.constant(frame), SIZE)
-    np.testing.assert_allclose(found, want / 255, atol=1.5 / 255)
-    decoded = serving.decode_frames(tf.constant([jpeg(x) for x in frame]), SIZE)
-    # The libraries' decoders round otherwise.
-    assert np.abs(decoded - want / 255).mean() < 3 / 255
+@pytest.mark.parametrize(
+    ("height", "width"), [(96, 96), (64, 96), (101, 51), (20, 33), (40, 47)]
+)
+def test_an_export_sees_what_an_evaluation_shows(avol, height, width):
+    """The towers without the graph around them, on the frame that evaluation decodes."""
+    live, folder = avol
+    serve = tf.saved_model.load(str(folder)).signatures
+    config, waveform = live.config.frames.evaluation(), waveforms(1)
+    for frame in frames(2, height, width):
+        file = jpeg(frame)
+        shown = decode_frame(tf.constant(file), config, tf.zeros([3])).numpy()
+        want = expected(live, shown[None], waveform)
+        found = serve["embed_jpeg"](jpeg=tf.constant([file]))["embedding"]
+        assert_close(found, want["visual_embedding"])
+        decoded = tf.io.decode_jpeg(file, channels=3)[None]
+        assert_close(
+            serve["localize"](frame=decoded, waveform=tf.constant(waveform))["heatmap"],
+            want["heatmap"],
+        )
 
 
 @pytest.mark.parametrize("samples", [1, 11_999, 12_001, 48_000, 3_000])
@@ -237,9 +244,10 @@ def test_tflite_towers_equal_the_live_ones(avol, rows):
     live, folder = avol
     frame, waveform = frames(rows), waveforms(rows)
     found = run_tflite((folder / "visual.tflite").read_bytes(), frame / np.float32(255))
-    assert_close(found, live.embed_visual(frame))
+    want = expected(live, frame, waveform)
+    assert_close(found, want["visual_embedding"])
     found = run_tflite((folder / "audio.tflite").read_bytes(), waveform)
-    assert_close(found, live.embed_audio(waveform))
+    assert_close(found, want["audio_embedding"])
     assert "audio.tflite" in (folder / "model_card.md").read_text()
 
 

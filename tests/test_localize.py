@@ -37,22 +37,23 @@ def test_colours_are_a_fixed_scale_that_rises():
     # The same probability has the same colour, whatever else is in the map.
     black = np.zeros((8, 8, 3), np.uint8)
     weak, strong = np.full((2, 2), 0.1), np.array([[0.1, 0.1], [0.1, 1.0]])
-    first, second = (overlays.overlay(black, map_, 1.0) for map_ in (weak, strong))
+    first, second = (overlays.overlay(black, map_, 1.0, 1.0) for map_ in (weak, strong))
     np.testing.assert_array_equal(first[0, 0], second[0, 0])
     np.testing.assert_array_equal(first[0, 0], np.rint(overlays.colour(np.array(0.1))))
     grey = np.full((8, 8, 3), 200, np.uint8)
-    np.testing.assert_array_equal(overlays.overlay(grey, strong, 0.0), grey)
+    np.testing.assert_array_equal(overlays.overlay(grey, strong, 1.0, 0.0), grey)
     assert (overlays.stretch(strong) == [[0, 0], [0, 1]]).all()
     assert (overlays.stretch(weak) == 0).all()
 
 
 @pytest.mark.parametrize("shape", [(40, 64), (64, 40), (50, 50), (41, 64)])
-def test_the_map_lies_on_the_middle_square(shape):
+@pytest.mark.parametrize("share", [1.0, 0.875, 0.6])
+def test_the_map_lies_on_the_middle_square(shape, share):
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
     heatmap = rng.random((4, 5))
-    found = overlays.overlay(picture, heatmap, 0.3).astype(float)
-    side = min(shape)
+    found = overlays.overlay(picture, heatmap, share, 0.3).astype(float)
+    side = round(share * min(shape))
     grid = [(np.arange(side) + 0.5) * cells / side - 0.5 for cells in (4, 5)]
     resized = ndimage.map_coordinates(
         heatmap, np.meshgrid(*grid, indexing="ij"), order=1, mode="nearest"
@@ -68,15 +69,16 @@ def test_the_map_lies_on_the_middle_square(shape):
 def test_impossible_maps_and_opacities():
     picture = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(UserError, match="outside of 0 to 1"):
-        overlays.overlay(picture, np.full((2, 2), np.nan))
+        overlays.overlay(picture, np.full((2, 2), np.nan), 1.0)
     with pytest.raises(ConfigurationError, match="opacity is 2"):
-        overlays.overlay(picture, np.zeros((2, 2)), 2)
+        overlays.overlay(picture, np.zeros((2, 2)), 1.0, 2)
 
 
 def test_the_peak_is_told_in_pixels():
     heatmap = np.zeros((4, 4))
     heatmap[1, 3] = 1
-    assert localized_picture.peak(heatmap, (40, 80, 3)) == (20 + 35, 15)
+    assert localized_picture.peak(heatmap, (40, 80, 3), 1.0) == (20 + 35, 15)
+    assert localized_picture.peak(heatmap, (40, 80), 0.5) == (30 + 17, 10 + 7)
 
 
 def test_a_second_is_cut_around_its_middle():
@@ -168,7 +170,7 @@ def test_frames_and_sound_stay_in_sync(tmp_path, rate, seconds):
         return np.repeat((middle > 0.1).astype(float), 4).reshape(-1, 2, 2)
 
     told = []
-    look = Look(opacity=1.0, shorter_side=64)
+    look = Look(1.0, opacity=1.0, shorter_side=64)
     written = localized_video.write(
         str(source), str(output), loudness, SECOND, RATE, look, told.append
     )
@@ -208,7 +210,7 @@ def test_what_is_damaged_is_written_up_to_there(tmp_path, monkeypatch):
     def level(pictures, waveforms):
         return np.zeros((len(pictures), 2, 2))
 
-    written = localized_video.write(str(source), str(output), level, SECOND, RATE)
+    written = localized_video.write(str(source), str(output), level, SECOND, RATE, Look(1.0))
     assert written.frames == 24 and "damaged after" in written.damage and output.exists()
 
     def nothing(path, config):
@@ -217,7 +219,9 @@ def test_what_is_damaged_is_written_up_to_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(media, "read_clips", nothing)
     with pytest.raises(UserError, match=r"in\.mp4: cut off"):
-        localized_video.write(str(source), str(tmp_path / "none.mp4"), level, SECOND, RATE)
+        localized_video.write(
+            str(source), str(tmp_path / "none.mp4"), level, SECOND, RATE, Look(1.0)
+        )
     assert not (tmp_path / "none.mp4").exists()
 
 
@@ -272,14 +276,14 @@ def test_a_picture_and_a_sound(workdirs, inputs, tmp_path):
     network = embedding.load(str(workdirs / "avol"))
     heatmap = network.localize(picture[None], samples[None, 8000 - 2000 : 8000 + 2000])[0]
     found = tf.io.decode_png(tf.io.read_file(str(output))).numpy()
-    np.testing.assert_array_equal(found, overlays.overlay(picture, heatmap, 1.0))
+    np.testing.assert_array_equal(found, overlays.overlay(picture, heatmap, 0.875, 1.0))
     assert f"{heatmap.max():.3f}" in outcome.out
     launch(
         "localize_avc", "--stretch", workdir=workdirs / "avol", image=inputs / "picture.png",
         sound=inputs / "sound.wav", output=output, at_seconds=0.5, opacity=1,
     )
     stretched = tf.io.decode_png(tf.io.read_file(str(output))).numpy()
-    expected = overlays.overlay(picture, overlays.stretch(heatmap), 1.0)
+    expected = overlays.overlay(picture, overlays.stretch(heatmap), 0.875, 1.0)
     np.testing.assert_array_equal(stretched, expected)
 
 
