@@ -186,5 +186,21 @@ def test_recipes_are_the_papers_and_their_small_versions():
     for name, paper in PAPERS.items():
         small = RECIPES[f"{name}_small"]
         assert (paper.network.image_size, paper.network.width) == (224, 1.0)
-        assert small.network.image_size == small.frames.image_size == 64
-        assert small.loss == paper.loss and small.network.width == 0.25
+        assert small.network.image_size == small.frames.image_size == 96
+        assert small.loss.objective == paper.loss.objective and small.network.width == 0.25
+        # A place of the map sees at most as much of the picture as in the paper's network.
+        assert sight(small.network.visual_blocks) / 96 < 1.1 * sight(4) / 224
+        assert (paper.loss.negatives_per_clip, paper.network.audio.mel_bands) == (1, 0)
+
+
+def sight(blocks: int) -> int:
+    """Pixels a side that a place of the map depends on, by the strides and kernels before it."""
+    pixels, step = 1, 1
+    for block in range(blocks):
+        for conv in range(2):
+            pixels += 2 * step
+            step *= 2 if (block, conv) == (0, 0) else 1
+        if block < blocks - 1:
+            pixels += step
+            step *= 2
+    return pixels
