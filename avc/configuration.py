@@ -66,6 +66,11 @@ class NetworkConfig:
         check_range("image_size", self.image_size, 32, 4096)
         check_range("width", self.width, 1 / 64, 16)
         check_range("visual_blocks", self.visual_blocks, 1, 4)
+        if self.network == "l3" and self.visual_blocks < 4:
+            raise ConfigurationError(
+                f"visual_blocks is {self.visual_blocks}: features of an L3-Net's picture and sound"
+                " are as long as each other, so it has 4 blocks for both"
+            )
         check_range("embedding_dim", self.embedding_dim, 1, 65_536)
         check_range("temperature", self.temperature, 1e-6, 1e6)
         check_range("score_scale", self.score_scale, 1e-6, 1e6)

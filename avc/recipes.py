@@ -171,9 +171,14 @@ SMALL = {
     "decay_rate": 0.3,
     "max_steps": 4000,
 }
-# What differs besides: a distance of unit vectors starts steeper, and with attention every
-# place of a picture learns from the start, not only the highest.
-SMALL_OF = {"ave": {"score_scale": 10.0}, "avol": {"pooling": "soft"}}
+# What differs besides: L3-Net's picture and sound have features of the same length, a distance
+# of unit vectors starts steeper, and with attention every place of a picture learns from the
+# start, not only the highest.
+SMALL_OF = {
+    "l3": {"visual_blocks": 4},
+    "ave": {"score_scale": 10.0},
+    "avol": {"pooling": "soft"},
+}
 
 RECIPES = PAPERS | {
     f"{name}_small": override(
