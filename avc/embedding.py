@@ -12,7 +12,7 @@ from avc.recipes import AvcConfig
 from avc.training import mismatches
 from crossmodal import checkpoints, configuration
 from crossmodal.errors import UserError
-from crossmodal.export import Signature
+from crossmodal.export import Signature, is_export, load_signatures
 from crossmodal.rows import Features, in_rows
 from crossmodal.training import CONFIGURATION
 
@@ -61,7 +61,7 @@ class TrainedNetwork:
         Raises:
           UserError: the shape or type is not that of frames.
         """
-        return self.functions["embed_visual"]({"frame": checked_frames(frames)})["embedding"]
+        return self.functions["embed_image"]({"frame": checked_frames(frames)})["embedding"]
 
     def embed_audio(self, waveforms: np.ndarray) -> np.ndarray:
         """Embeds sounds: float32 `[n, d]`.
@@ -83,7 +83,7 @@ class TrainedNetwork:
         Raises:
           UserError: frames or waveforms are none, or not equally many.
         """
-        return self.functions["serving_default"](pairs(frames, waveforms))
+        return self.functions["correspond"](pairs(frames, waveforms))
 
     def localize(self, frames: np.ndarray, waveforms: np.ndarray) -> np.ndarray:
         """Where in each picture its sound comes from.
@@ -180,18 +180,8 @@ def load(path: str | os.PathLike, checkpoint: str = "best") -> TrainedNetwork:
     steps = saved.get("training", {}).get("max_steps")
     values = saved["avc"] | ({"max_steps": steps} if steps else {})
     config = configuration.from_dict(AvcConfig, values, source)
-    if tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
-        loaded = tf.saved_model.load(path)
-        functions = {
-            name: in_rows(_signature(loaded, name), ROWS) for name in loaded.signatures
-        }
-        return TrainedNetwork(config, functions, path)
+    if is_export(path):
+        return TrainedNetwork(config, load_signatures(path, ROWS), path)
     network = networks.build(config.network, mismatches(config))
     checkpoints.load_chosen(path, network.training, checkpoint)
     return of_network(network, config, path)
-
-
-def _signature(loaded: tf.Module, name: str) -> Call:
-    call = loaded.signatures[name]
-    # A signature lives no longer than what it was loaded with.
-    return lambda features, _=loaded: call(**{k: tf.constant(v) for k, v in features.items()})

@@ -118,9 +118,11 @@ def model_card(
         "## Signatures",
         "",
     ]
+    pair = "`visual_embedding`, `audio_embedding`, `logits`, `corresponds`"
+    pair += ", `heatmap`" if "localize" in signatures else ""
     gives = {
-        "serving_default": "`visual_embedding`, `audio_embedding`, `logits`, `corresponds`"
-        + (", `heatmap`" if "localize" in signatures else ""),
+        "correspond": pair,
+        "serving_default": pair,
         "localize": "`heatmap`, `corresponds`",
     }
     for name, signature in signatures.items():

@@ -64,17 +64,17 @@ def in_unit(frame: tf.Tensor) -> tf.Tensor:
 def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
     """What a network does for its clients, by name.
 
-    `embed_visual` (`frame` uint8 [batch, height, width, 3]), `embed_jpeg` (`jpeg`, files
+    `embed_image` (`frame` uint8 [batch, height, width, 3]), `embed_jpeg` (`jpeg`, files
     [batch]) and `embed_audio` (`waveform` float32 [batch, samples] in [-1, 1]) give
-    `embedding` [batch, d]. `serving_default` takes `frame` and `waveform`, row by row, and
-    gives both embeddings, `logits` [batch, 2], `corresponds`, the probability [batch], and
-    where the network localises, `heatmap` [batch, height, width] of the squares
-    that it sees; there `localize` gives `heatmap` and `corresponds` alone.
+    `embedding` [batch, d]. `correspond`, which is also the `serving_default`, takes `frame` and
+    `waveform`, row by row, and gives both embeddings, `logits` [batch, 2], `corresponds`, the
+    probability [batch], and where the network localises, `heatmap` [batch, height, width] of
+    the squares that it sees; there `localize` gives `heatmap` and `corresponds` alone.
     """
     frames, samples = config.frames.evaluation(), config.network.segment_samples
     visual, audio = (tower(network.deployed, name) for name in ("frame", "waveform"))
 
-    def embed_visual(frame: tf.Tensor) -> Tensors:
+    def embed_image(frame: tf.Tensor) -> Tensors:
         return {"embedding": visual(in_unit(centre_squares(frame, frames)), training=False)}
 
     def embed_jpeg(jpeg: tf.Tensor) -> Tensors:
@@ -83,7 +83,7 @@ def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
     def embed_audio(waveform: tf.Tensor) -> Tensors:
         return {"embedding": audio(fit_waveforms(waveform, samples), training=False)}
 
-    def compare(frame: tf.Tensor, waveform: tf.Tensor) -> Tensors:
+    def correspond(frame: tf.Tensor, waveform: tf.Tensor) -> Tensors:
         pair = {
             "frame": in_unit(centre_squares(frame, frames)),
             "waveform": fit_waveforms(waveform, samples),
@@ -92,14 +92,15 @@ def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
         return {**outputs, "corresponds": tf.nn.softmax(outputs["logits"])[:, 1]}
 
     def localize(frame: tf.Tensor, waveform: tf.Tensor) -> Tensors:
-        found = compare(frame, waveform)
+        found = correspond(frame, waveform)
         return {name: found[name] for name in ("heatmap", "corresponds")}
 
     found = {
-        "embed_visual": Signature(embed_visual, (FRAME,)),
+        "embed_image": Signature(embed_image, (FRAME,)),
         "embed_jpeg": Signature(embed_jpeg, (JPEG,)),
         "embed_audio": Signature(embed_audio, (WAVEFORM,)),
-        "serving_default": Signature(compare, (FRAME, WAVEFORM)),
+        "correspond": Signature(correspond, (FRAME, WAVEFORM)),
+        "serving_default": Signature(correspond, (FRAME, WAVEFORM)),
     }
     if "heatmap" in network.deployed.output:
         found["localize"] = Signature(localize, (FRAME, WAVEFORM))

@@ -7,6 +7,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 import tempfile
@@ -19,7 +20,9 @@ import tensorflow as tf
 
 from crossmodal import configuration, files
 from crossmodal.errors import UserError
+from crossmodal.rows import Features, in_rows
 
+SAVED_MODEL = "saved_model.pb"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "model_card.md"
 
@@ -58,6 +61,34 @@ def export_saved_model(
     archive.write_out(folder, verbose=False)
 
 
+def is_export(folder: str) -> bool:
+    """Whether a folder holds a SavedModel."""
+    return tf.io.gfile.exists(os.path.join(folder, SAVED_MODEL))
+
+
+def load_signatures(
+    folder: str, rows: int
+) -> dict[str, Callable[[Features], dict[str, np.ndarray]]]:
+    """The entry points of an exported model, by name.
+
+    Args:
+      folder: what `export_saved_model` wrote.
+      rows: how many go through at once.
+
+    Returns:
+      Functions from arrays `[n, ...]` by name to such arrays.
+    """
+    loaded = tf.saved_model.load(folder)
+
+    def call(name: str, features: Features) -> Mapping[str, tf.Tensor]:
+        # By way of `loaded`: a signature lives no longer than it does.
+        return loaded.signatures[name](**{k: tf.constant(v) for k, v in features.items()})
+
+    return {
+        name: in_rows(functools.partial(call, name), rows) for name in loaded.signatures
+    }
+
+
 def check_output(output: str) -> None:
     """Checks that an export may be written to a folder, before the work for it.
 
@@ -68,7 +99,7 @@ def check_output(output: str) -> None:
     if tf.io.gfile.exists(output) and not tf.io.gfile.isdir(output):
         raise UserError(f"--output={output} is a file: name a folder for the export")
     held = tf.io.gfile.listdir(output) if tf.io.gfile.exists(output) else []
-    if held and not tf.io.gfile.exists(os.path.join(output, "saved_model.pb")):
+    if held and not tf.io.gfile.exists(os.path.join(output, SAVED_MODEL)):
         raise UserError(
             f"--output={output} holds something else than an export ({held[0]}), which would be "
             "replaced: name another folder"

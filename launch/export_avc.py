@@ -1,8 +1,8 @@
 r"""Exports a trained audio-visual network for serving.
 
-Writes a SavedModel with the signatures embed_visual, embed_jpeg, embed_audio,
-serving_default (whether pictures and sounds correspond) and, of an AVOL-Net, localize; TFLite
-files of the towers, the configuration, metrics and a model card. The folder appears only
+Writes a SavedModel with the signatures embed_image, embed_jpeg, embed_audio,
+correspond (whether pictures and sounds do) and, of an AVOL-Net, localize; TFLite files of the
+towers, the configuration, metrics and a model card. The folder appears only
 when complete.
 
 Example (about 20 seconds):

@@ -139,6 +139,10 @@ def test_an_export_equals_the_live_network(live, exported):
         for name, given in (("embed_visual", frame), ("embed_audio", waveform)):
             found = getattr(loaded, name)(given)
             assert_close(found, getattr(live, name)(given))
+        default = loaded.functions["serving_default"]({"frame": frame, "waveform": waveform})
+        for name, value in theirs.items():
+            np.testing.assert_array_equal(default.pop(name), value)
+        assert not default
 
 
 def test_no_rows_are_no_mistake(live):
@@ -228,7 +232,7 @@ def test_saved_model_cli_runs(avol, tmp_path):
         np.save(tmp_path / f"in_{name}.npy", values)
     tool = pathlib.Path(sys.executable).with_name("saved_model_cli")
     run = subprocess.run(
-        [tool, "run", "--dir", folder, "--tag_set", "serve", "--signature_def", "serving_default",
+        [tool, "run", "--dir", folder, "--tag_set", "serve", "--signature_def", "correspond",
          "--outdir", tmp_path, "--inputs",
          ";".join(f"{name}={tmp_path}/in_{name}.npy" for name in given)],
         capture_output=True, text=True, check=False,
@@ -256,7 +260,8 @@ def test_plain_files_explain_the_network(live, exported):
     assert saved["avc"] == configuration.to_dict(live.config)
     assert json.loads((exported / "metrics.json").read_text())["accuracy"] == 0.75
     card = (exported / "model_card.md").read_text()
-    for part in ("embed_jpeg", "waveform", "| retrieval.ndcg@30 | 0.5 |", "48000 Hz", "0.25 s",
+    for part in ("`embed_image`", "embed_jpeg", "`correspond`", "waveform",
+                 "| retrieval.ndcg@30 | 0.5 |", "48000 Hz", "0.25 s",
                  "| network.audio.epsilon | 0.001 |", "| optimizer.decay_epochs | 3.0 |"):
         assert part in card
     assert ("localize" in card) == live.localizes

@@ -12,6 +12,7 @@ import tqdm
 
 from crossmodal import checkpoints, configuration
 from crossmodal.errors import ConfigurationError, UserError
+from crossmodal.export import is_export, load_signatures
 from crossmodal.reading import Records, parsed_blocks
 from crossmodal.rows import Features, in_rows
 from yt8m_embed.configuration import EmbeddingConfig
@@ -218,16 +219,14 @@ def load(path: str, checkpoint: str = "best") -> JointEmbedding:
     if "embedding" not in saved:
         raise UserError(f"{path}: neither a work folder of train_yt8m nor an export")
     config = configuration.from_dict(EmbeddingConfig, saved["embedding"], source)
-    if tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
-        loaded = tf.saved_model.load(path)
+    if is_export(path):
+        signatures = load_signatures(path, ROWS)
 
-        def signature(modality: str) -> Callable[[Features], np.ndarray]:
-            call = loaded.signatures[f"embed_{modality}"]
-            return in_rows(
-                lambda f: call(**{k: tf.constant(v) for k, v in f.items()})["embedding"], ROWS
-            )
+        def embed(modality: str, features: Features) -> np.ndarray:
+            return signatures[f"embed_{modality}"](features)["embedding"]
 
-        return JointEmbedding(config, {m: signature(m) for m in MODALITIES}, path)
+        functions = {m: functools.partial(embed, m) for m in MODALITIES}
+        return JointEmbedding(config, functions, path)
     model = build_model(config.model)
     checkpoints.load_chosen(path, model, checkpoint)
     return of_model(model, config, path)
