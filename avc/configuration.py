@@ -25,6 +25,7 @@ class NetworkConfig:
       visual_blocks: of the picture's trunk. The paper's four see 133 pixels around a place,
         60 % of its picture; of a picture of 96 pixels that is all, and a place that sees all
         need not be where the object is. Three see 61.
+      audio_blocks: of the sound's trunk.
       segment_seconds: length of the waveform.
       audio: how it becomes a log-spectrogram.
       embedding_dim: of the fully connected layers; for L3 of the layer after the fusion.
@@ -47,6 +48,7 @@ class NetworkConfig:
     image_size: int = 224
     width: float = 1.0
     visual_blocks: int = 4
+    audio_blocks: int = 4
     segment_seconds: float = 1.0
     audio: SpectrogramConfig = dataclasses.field(default_factory=SpectrogramConfig)
     embedding_dim: int = 128
@@ -66,10 +68,11 @@ class NetworkConfig:
         check_range("image_size", self.image_size, 32, 4096)
         check_range("width", self.width, 1 / 64, 16)
         check_range("visual_blocks", self.visual_blocks, 1, 4)
-        if self.network == "l3" and self.visual_blocks < 4:
+        check_range("audio_blocks", self.audio_blocks, 1, 4)
+        if self.network == "l3" and self.visual_blocks != self.audio_blocks:
             raise ConfigurationError(
-                f"visual_blocks is {self.visual_blocks}: features of an L3-Net's picture and sound"
-                " are as long as each other, so it has 4 blocks for both"
+                f"visual_blocks is {self.visual_blocks} and audio_blocks {self.audio_blocks}: an"
+                " L3-Net's features of picture and sound must be of one length"
             )
         check_range("embedding_dim", self.embedding_dim, 1, 65_536)
         check_range("temperature", self.temperature, 1e-6, 1e6)
@@ -79,7 +82,7 @@ class NetworkConfig:
         check_range("l2", self.l2, 0, 1e3)
         if self.audio.num_frames(self.segment_samples) < 24:
             raise ConfigurationError(
-                f"segment_seconds is {self.segment_seconds}: too short for four blocks"
+                f"segment_seconds is {self.segment_seconds}: too short"
             )
 
     @property

@@ -175,7 +175,7 @@ SMALL = {
 # of unit vectors starts steeper, and with attention every place of a picture learns from the
 # start, not only the highest.
 SMALL_OF = {
-    "l3": {"visual_blocks": 4},
+    "l3": {"audio_blocks": 3},
     "ave": {"score_scale": 10.0},
     "avol": {"pooling": "soft"},
 }

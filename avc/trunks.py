@@ -24,7 +24,7 @@ def sound_trunk(waveform: keras.KerasTensor, config: NetworkConfig) -> keras.Ker
     picture = LogSpectrogram(config.audio, name="log_spectrogram")(waveform)
     # 257 x 200 becomes the figure's 128 x 100 without padding in frequency and with it in time.
     padded = layers.ZeroPadding2D(((0, 0), (0, 1)), name="audio_pad")(picture)
-    return _blocks(padded, config, config.filters, "audio", "valid")
+    return _blocks(padded, config, config.filters[: config.audio_blocks], "audio", "valid")
 
 
 def decay(config: NetworkConfig) -> keras.Regularizer | None:

@@ -189,8 +189,7 @@ def test_recipes_are_the_papers_and_their_small_versions():
         assert small.network.image_size == small.frames.image_size == 96
         assert small.loss.objective == paper.loss.objective and small.network.width == 0.25
         # A place of the map sees at most as much of the picture as in the paper's network.
-        if name != "l3":
-            assert sight(small.network.visual_blocks) / 96 < 1.1 * sight(4) / 224
+        assert sight(small.network.visual_blocks) / 96 < 1.1 * sight(4) / 224
         assert (paper.loss.negatives_per_clip, paper.network.audio.mel_bands) == (1, 0)
 
 

@@ -226,7 +226,8 @@ def test_statistics_of_a_batch_are_those_of_all_replicas():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("network", "vgg"), ("visual_blocks", 5), ("pooling", "mean"), ("image_size", 8), ("segment_seconds", 0.05)],
+    [("network", "vgg"), ("visual_blocks", 5), ("audio_blocks", 0), ("pooling", "mean"),
+     ("image_size", 8), ("segment_seconds", 0.05)],
 )
 def test_what_is_no_network_names_its_field(field, value):
     with pytest.raises(ConfigurationError, match=field):
@@ -235,5 +236,7 @@ def test_what_is_no_network_names_its_field(field, value):
 
 def test_an_l3_net_has_as_many_blocks_for_picture_and_sound():
     assert small("ave", visual_blocks=3).visual_blocks == 3
-    with pytest.raises(ConfigurationError, match="visual_blocks is 3"):
+    with pytest.raises(ConfigurationError, match="visual_blocks is 3 and audio_blocks 4"):
         small("l3", visual_blocks=3)
+    outputs = networks.build(small("l3", visual_blocks=3, audio_blocks=3)).deployed(pairs(2))
+    assert outputs["visual_embedding"].shape == outputs["audio_embedding"].shape == (2, 16)
