@@ -70,7 +70,7 @@ class Hearing:
 
 
 def train(
-    records: Records, encoding: str, network: AvcConfig, config: HearingConfig, verbose: int = 2
+    records: Records, encoding: str, network: AvcConfig, config: HearingConfig, verbose: int = 1
 ) -> Hearing:
     """Trains the classifier on scenes.
 
