@@ -169,7 +169,7 @@ SMALL = {
     "negatives_per_clip": 15,
     "learning_rate": 1e-3,
     "decay_rate": 0.3,
-    "max_steps": 4000,
+    "max_steps": 3000,
 }
 # What differs besides: L3-Net's picture and sound have features of the same length, a distance
 # of unit vectors starts steeper, and with attention every place of a picture learns from the
