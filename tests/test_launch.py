@@ -302,15 +302,20 @@ def test_a_wrong_grid_is_named_before_anything_is_trained(few, tmp_path, grid, m
         one_line("sweep_yt8m", **{**given, "grid": "margin=0.1", **values})
 
 
-def test_the_demo_trains_with_flags_that_there_are(tmp_path, testdata):
-    """Its commands, with fewer steps, on the bundled data."""
+def demo_commands(testdata, workdir):
+    """The names and the arguments of the demo's commands."""
     script = (ROOT / "launch" / "demo.sh").read_text().replace("\\\n", " ")
-    lines = re.findall(r"^run launch\.(\w+) (.*)$", script, re.MULTILINE)
-    assert [name for name, _ in lines] == ["train_yt8m", "evaluate_yt8m", "export_yt8m"]
+    for name, line in re.findall(r"^run launch\.(\w+) (.*)$", script, re.MULTILINE):
+        text = line.replace('"$workdir"', str(workdir)).replace("'", "")
+        yield name, re.sub(r"testdata/", f"{testdata}/", text).split()
+
+
+def test_the_demo_trains_with_flags_that_there_are(tmp_path, testdata):
+    """Its commands on YouTube-8M features, with fewer steps, on the bundled data."""
+    commands = list(demo_commands(testdata, tmp_path / "demo"))[:3]
+    assert [name for name, _ in commands] == ["train_yt8m", "evaluate_yt8m", "export_yt8m"]
     outcomes = []
-    for name, line in lines:
-        text = line.replace('"$workdir"', str(tmp_path / "demo")).replace("'", "")
-        arguments = re.sub(r"testdata/", f"{testdata}/", text).split()
+    for name, arguments in commands:
         if name == "train_yt8m":
             arguments += ["--max_steps=3", "--batch_size=64"]
         outcomes.append(launch(name, *arguments))
@@ -321,3 +326,20 @@ def test_the_demo_trains_with_flags_that_there_are(tmp_path, testdata):
     assert (tmp_path / "demo" / "export" / "saved_model.pb").exists()
     assert (tmp_path / "demo" / "evaluation.json").exists()
     assert (tmp_path / "demo" / "tensorboard").exists()
+
+
+@pytest.mark.slow
+def test_the_demo_of_scenes_has_flags_that_there_are(tmp_path, testdata):
+    """Its other commands, on far smaller networks."""
+    commands = list(demo_commands(testdata, tmp_path / "demo"))[3:]
+    nets = ["train_avc", "evaluate_avc"]
+    assert [name for name, _ in commands] == [*nets, *nets, "localize_scenes"]
+    for name, arguments in commands:
+        if name == "train_avc":
+            arguments += ["--max_steps=2", "--set=width=0.03125,embedding_dim=8,pairs_per_read=2"]
+            arguments += ["--evaluate_every_steps=2"]
+        outcome = launch(name, *arguments)
+        assert outcome.status == 0, outcome.error
+    for name in ("ave/evaluation.json", "avol/evaluation.json", "maps.png"):
+        assert (tmp_path / "demo" / name).exists()
+        assert f"$workdir/{name}" in (ROOT / "launch" / "demo.sh").read_text()
