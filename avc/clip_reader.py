@@ -48,7 +48,7 @@ class ClipReader:
             self.origin = picture.begin
             self.anchor = Anchor(sound.begin - self.origin, sound.frame.samples)
             self.pixel_aspect = pixel_aspect(self.video)
-            self._check_shape(picture)
+            check_shape(path, picture, self.pixel_aspect, config)
         except BaseException:
             self.close()
             raise
@@ -155,12 +155,6 @@ class ClipReader:
         if times and self.damaged_at is None:
             self.damaged_at = max(Fraction(0), min(times) - self.origin)
 
-    def _check_shape(self, picture: TimedFrame) -> None:
-        width, height = picture.frame.width, picture.frame.height
-        scaled = pictures.scaled_size(width, height, self.pixel_aspect, self.config.shorter_side)
-        if max(scaled) > _LARGEST_SIDE or math.prod(scaled) > self.config.max_pixels:
-            raise MediaError(self.path, f"picture of {width} x {height} is too narrow")
-
 
 def open_tracks(path: str, config: MediaConfig) -> tuple[Track, Track]:
     """Opens picture and sound; the caller closes both.
@@ -186,6 +180,16 @@ def first_of(frames: Iterator[TimedFrame], path: str, what: str) -> TimedFrame:
     if first is None:
         raise MediaError(path, f"no {what} can be decoded")
     return first
+
+
+def check_shape(
+    path: str, picture: TimedFrame, pixel_aspect: float, config: MediaConfig
+) -> None:
+    """Raises MediaError for a picture that scaling would make too large."""
+    width, height = picture.frame.width, picture.frame.height
+    scaled = pictures.scaled_size(width, height, pixel_aspect, config.shorter_side)
+    if max(scaled) > _LARGEST_SIDE or math.prod(scaled) > config.max_pixels:
+        raise MediaError(path, f"picture of {width} x {height} is too narrow")
 
 
 def pixel_aspect(track: Track) -> float:

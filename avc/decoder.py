@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from avc import media
+from avc import media, single_track
 from avc.media import Clip, MediaConfig, MediaError, Source
 from crossmodal.conversion_workers import describe_end
 
@@ -40,9 +40,17 @@ class Decoder:
           MediaError: as theirs, or the decoder crashed: then what it had decoded has been
             yielded before.
         """
+        return self._insist("clips", path, config, starts)
+
+    def read_single(self, kind: str, path: str, config: MediaConfig) -> Iterator[Clip]:
+        """The clips of `avc.single_track`, of `pictures` or of `sound`; else as `read`."""
+        return self._insist(kind, path, config)
+
+    def _insist(self, kind: str, path: str, *rest: object) -> Iterator[Source | Clip]:
+        """Asks again after a crash, for what is still to come."""
         yielded = 0
         for attempt in range(_ATTEMPTS):
-            answers = self._ask((path, config, starts))
+            answers = self._ask((kind, path, *rest))
             try:
                 for number, answer in enumerate(answers):
                     if number >= yielded:
@@ -119,6 +127,20 @@ def _start() -> subprocess.Popen:
     )
 
 
+def _read_clips(
+    path: str, config: MediaConfig, starts: Sequence[float] | None
+) -> Iterator[Source | Clip]:
+    yield media.probe(path, config)
+    yield from media.read_clips(path, config, starts)
+
+
+_READERS = {
+    "clips": _read_clips,
+    "pictures": single_track.read_pictures,
+    "sound": single_track.read_sound,
+}
+
+
 def _answer_requests() -> None:
     """What the process does."""
     # Ctrl-C is for the parent, which then closes the pipes.
@@ -133,13 +155,12 @@ def _answer_requests() -> None:
 
     while True:
         try:
-            path, config, starts = pickle.load(sys.stdin.buffer)
+            kind, path, *rest = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         try:
-            send(media.probe(path, config))
-            for clip in media.read_clips(path, config, starts):
-                send(clip)
+            for answer in _READERS[kind](path, *rest):
+                send(answer)
         except MediaError as error:
             send(error)
         except BrokenPipeError:
