@@ -41,7 +41,8 @@ class Fusion(layers.Layer):
 
     def call(self, visual, audio):
         """Scores pairs `[batch, d]`, `[batch, d]` or `[batch, K, d]`."""
-        visual = ops.broadcast_to(_beside(visual, audio), ops.shape(audio)[:-1] + visual.shape[-1:])
+        shape = (*ops.shape(audio)[:-1], visual.shape[-1])
+        visual = ops.broadcast_to(_beside(visual, audio), shape)
         return self.fc2(self.fc1(ops.concatenate([visual, audio], -1)))
 
     def compute_output_shape(self, visual_shape, audio_shape):
