@@ -30,6 +30,7 @@ EXTRAS["test"] = [
     # The newest that goes with TensorFlow 2.16 and NumPy 1.
     "jax[cpu]==0.4.34",
     "pytest>=8,<10",
+    "pytest-xdist>=3.6,<4",
     "ruff>=0.6,<0.18",
     "scikit-learn>=1.4,<2",
 ]
