@@ -19,6 +19,7 @@ BASE = [
 EXTRAS = {
     "beam": ["apache-beam>=2.60,<2.78"],
     "media": ["av>=18,<19"],
+    "flow": ["scikit-image>=0.26,<0.27"],
     "pictures": ["matplotlib>=3.8,<4", "pillow>=10,<13"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
     "benchmark": ["torch>=2.4,<3", "faiss-cpu>=1.8,<2", "librosa>=0.10,<0.12"],
@@ -26,6 +27,7 @@ EXTRAS = {
 EXTRAS["test"] = [
     *EXTRAS["beam"],
     *EXTRAS["media"],
+    *EXTRAS["flow"],
     *EXTRAS["pictures"],
     # The newest that goes with TensorFlow 2.16 and NumPy 1.
     "jax[cpu]==0.4.34",

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from avc import clip_filters, encoding, records
+from avc import clip_filters, encoding, flow, records
+from avc.flow import FlowConfig
 from avc.media import Clip, MediaConfig, MediaError, Source
 from crossmodal import tfrecord
 from crossmodal.configuration import check_choice, check_range
@@ -48,6 +49,7 @@ class ClipConfig:
       still_change: a clip is left out if its pictures do not differ more, in levels of 0 to
         255; -1 keeps all.
       drop_duplicate_audio: of clips with the same samples only the first is kept.
+      flow: how optical flow between their pictures is computed and stored; None for none.
 
     Raises:
       ConfigurationError: a value is out of range.
@@ -59,6 +61,7 @@ class ClipConfig:
     silence_dbfs: float = -math.inf
     still_change: float = -1.0
     drop_duplicate_audio: bool = False
+    flow: FlowConfig | None = None
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -72,7 +75,10 @@ class ClipConfig:
         values = dataclasses.asdict(self)
         if math.isinf(self.silence_dbfs):
             values["silence_dbfs"] = None
-        return {**values.pop("media"), **values}
+        # Clips without flow are what they were before there was any.
+        about_flow = self.flow.settings() if self.flow else {}
+        del values["flow"]
+        return {**values.pop("media"), **values, **about_flow}
 
 
 def write_shard(
@@ -189,6 +195,9 @@ def _convert_clip(
         "sample_rate_hz": [clip.sample_rate_hz],
         "num_samples": [len(clip.samples)],
     }
+    if config.flow:
+        values["flow"] = flow.encode_flows(clip.frames, config.flow)
+        values["flow_reach"] = [config.flow.reach]
     return row, records.clip(config.audio_encoding).serialize(values)
 
 

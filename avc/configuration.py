@@ -1,7 +1,9 @@
 """The choices that make a network: what the papers give, and what they leave open.
 
 Objects that Sound (Arandjelovic & Zisserman 2018), figures 2 and 4. Numbers that the paper
-does not give are marked (open).
+does not give are marked (open). `resnet18` is of Feng et al. 2020, Self-Supervised
+Audio-Visual Representation Learning for in-the-wild Videos, which gives no more than its kind,
+the size of its embeddings and the distance.
 """
 
 import dataclasses
@@ -10,7 +12,7 @@ from avc.spectrogram import SpectrogramConfig
 from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import ConfigurationError
 
-NETWORKS = ("l3", "ave", "avol")
+NETWORKS = ("l3", "ave", "avol", "resnet18")
 POOLINGS = ("max", "soft")
 
 
@@ -19,16 +21,19 @@ class NetworkConfig:
     """A network and its sizes.
 
     Attributes:
-      network: `l3`, `ave` or `avol`.
+      network: `l3`, `ave`, `avol` or `resnet18`.
       image_size: pixels a side of the frame.
       width: filters of the four blocks, as multiples of 64, 128, 256 and 512.
       visual_blocks: of the picture's trunk. The paper's four see 133 pixels around a place,
         60 % of its picture; of a picture of 96 pixels that is all, and a place that sees all
         need not be where the object is. Three see 61.
-      audio_blocks: of the sound's trunk.
+      audio_blocks: of the sound's trunk. Of `resnet18` blocks are the stages.
       segment_seconds: length of the waveform.
       audio: how it becomes a log-spectrogram.
       embedding_dim: of the fully connected layers; for L3 of the layer after the fusion.
+      unit_embeddings: whether `resnet18` compares unit vectors, as AVE does, so that distances
+        and with them the sigmoid's inputs are bounded, and a search by cosine ranks as the
+        distance does (open).
       pooling: of AVOL's scores over the picture: `max` (paper) or `soft`, their mean weighted
         by their softmax, the attention that section 5 names as future work.
       temperature: of that softmax.
@@ -52,6 +57,7 @@ class NetworkConfig:
     segment_seconds: float = 1.0
     audio: SpectrogramConfig = dataclasses.field(default_factory=SpectrogramConfig)
     embedding_dim: int = 128
+    unit_embeddings: bool = True
     pooling: str = "max"
     temperature: float = 1.0
     score_scale: float = 3.0

@@ -7,7 +7,7 @@ from crossmodal import reports
 from crossmodal.localization import METRICS
 from crossmodal.ndcg import DIRECTIONS
 
-PAPERS_DATA = "Objects that Sound, their data"
+PAPERS_DATA = correspondence_scores.OBJECTS_THAT_SOUND
 
 
 def accuracy_table(result: Mapping, network: str) -> str:
@@ -30,8 +30,8 @@ def accuracy_table(result: Mapping, network: str) -> str:
         if value
     ]
     if network in correspondence_scores.PAPER:
-        paper = f"{100 * correspondence_scores.PAPER[network]:.1f}"
-        rows.append([PAPERS_DATA, paper, "-", "-", *["-"] * len(references)])
+        accuracy, source = correspondence_scores.PAPER[network]
+        rows.append([source, f"{100 * accuracy:.1f}", "-", "-", *["-"] * len(references)])
     header = ["pairs", "accuracy %", "95 % interval", "number", *references]
     return reports.markdown(header, rows, 1)
 

@@ -128,7 +128,9 @@ def model_card(
     for name, signature in signatures.items():
         takes = ", ".join(f"`{s.name}` {s.dtype.name} {s.shape}" for s in signature.inputs)
         lines.append(f"- `{name}`: {takes} -> {gives.get(name, '`embedding`')}")
-    unit = network.network == "ave"
+    unit = network.network == "ave" or (
+        network.network == "resnet18" and network.unit_embeddings
+    )
     lines += [
         "",
         "- `frame`, `jpeg`: RGB, of any size; the network sees a square in the middle,"

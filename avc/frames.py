@@ -66,14 +66,30 @@ def decode_frame(jpeg: tf.Tensor, config: FrameConfig, chance: tf.Tensor) -> tf.
     Returns:
       uint8 [image_size, image_size, 3].
     """
-    shape = tf.io.extract_jpeg_shape(jpeg)[:2]
-    side = square_side(shape, config.crop_share)
-    corner = _corner(shape - side, config, chance)
+    corner, side = draw_square(tf.io.extract_jpeg_shape(jpeg)[:2], config, chance)
     window = tf.concat([corner, [side, side]], 0)
     frame = fit_square(tf.io.decode_and_crop_jpeg(jpeg, window, channels=3), config.image_size)
     if config.flip:
-        frame = tf.cond(chance[2] < 0.5, lambda: tf.reverse(frame, [1]), lambda: frame)
+        frame = tf.cond(flips(chance), lambda: tf.reverse(frame, [1]), lambda: frame)
     return frame
+
+
+def draw_square(
+    shape: tf.Tensor, config: FrameConfig, chance: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Top and left, int32 [2], and the side of what `decode_frame` cuts from a picture.
+
+    Args:
+      shape: height and width, int32 [2].
+      config, chance: see `decode_frame`.
+    """
+    side = square_side(shape, config.crop_share)
+    return _corner(shape - side, config, chance), side
+
+
+def flips(chance: tf.Tensor) -> tf.Tensor:
+    """Whether `decode_frame` mirrors a picture, where the configuration lets it."""
+    return chance[2] < 0.5
 
 
 def centre_squares(pictures: tf.Tensor, config: FrameConfig) -> tf.Tensor:
@@ -86,10 +102,14 @@ def centre_squares(pictures: tf.Tensor, config: FrameConfig) -> tf.Tensor:
     Returns:
       uint8 [batch, image_size, image_size, 3].
     """
-    shape = tf.shape(pictures)[1:3]
-    side = square_side(shape, config.crop_share)
-    top, left = tf.unstack((shape - side) // 2)
+    (top, left), side = centre_square(tf.shape(pictures)[1:3], config)
     return fit_square(pictures[:, top : top + side, left : left + side], config.image_size)
+
+
+def centre_square(shape: tf.Tensor, config: FrameConfig) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Top and left, and side of the part in the middle of a picture of a height and width."""
+    side = square_side(shape, config.crop_share)
+    return tf.unstack((shape - side) // 2), side
 
 
 def square_side(shape: tf.Tensor, crop_share: float) -> tf.Tensor:

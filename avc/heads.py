@@ -61,7 +61,7 @@ class Fusion(layers.Layer):
 
 @keras.saving.register_keras_serializable("avc")
 class Distance(layers.Layer):
-    """AVE: the Euclidean distance through a layer of 1 x 2 weights (figure 2c)."""
+    """AVE, ResNet18: the Euclidean distance through a layer of 1 x 2 weights (figure 2c)."""
 
     def __init__(self, scale: float = 3.0, threshold: float = 1.0, **kwargs):
         """`scale`, `threshold`: see NetworkConfig."""
@@ -77,7 +77,7 @@ class Distance(layers.Layer):
         self.bias = self.add_weight(shape=(2,), name="bias", initializer=_constant([-bias, bias]))
 
     def call(self, visual, audio):
-        """Scores pairs of unit vectors `[batch, d]`, `[batch, d]` or `[batch, K, d]`."""
+        """Scores pairs of embeddings `[batch, d]`, `[batch, d]` or `[batch, K, d]`."""
         square = ops.sum(ops.square(_beside(visual, audio) - audio), -1, keepdims=True)
         distance = ops.sqrt(ops.maximum(square, LEAST_SQUARE))
         return distance * self.kernel + self.bias

@@ -195,4 +195,31 @@ def _named(visual: keras.KerasTensor, audio: keras.KerasTensor) -> Tensors:
     return {"visual_embedding": visual, "audio_embedding": audio}
 
 
-TABLE = {"l3": _l3, "ave": _ave, "avol": _avol}
+def _resnet18(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkConfig) -> Parts:
+    """Feng et al. 2020, figure 1: ResNet18s that end in embeddings, and their distance.
+
+    The softmax of `heads.Distance` is a sigmoid of the distance, scaled and shifted.
+    """
+
+    def embed(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        pooled = layers.GlobalAveragePooling2D(name=f"{name}_mean")(features)
+        embedding = layers.Dense(
+            config.embedding_dim,
+            kernel_initializer=config.initializer,
+            kernel_regularizer=trunks.decay(config),
+            dtype="float32",
+            name=f"{name}_fc",
+        )(pooled)
+        return _unit(embedding) if config.unit_embeddings else embedding
+
+    visual, audio = embed(visual, "visual"), embed(audio, "audio")
+    distance = heads.Distance(config.score_scale, config.score_threshold, name="distance")
+    return Parts(
+        visual,
+        audio,
+        _named(visual, audio),
+        lambda pictures, sounds: {"logits": distance(pictures, sounds)},
+    )
+
+
+TABLE = {"l3": _l3, "ave": _ave, "avol": _avol, "resnet18": _resnet18}

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from avc import frames, moments, sounds
+from avc import frames, moments, motion, sounds
 from avc.derangement import derange
 from avc.frames import FrameConfig
 from avc.pair_config import PairConfig
+from avc.visual_inputs import FRAME, VisualInputs
 from crossmodal.errors import UserError
 
 Tensors = dict[str, tf.Tensor]
@@ -31,6 +32,7 @@ def draw(
     frame_config: FrameConfig,
     audio_encoding: str,
     seed: tf.Tensor,
+    visual: VisualInputs = FRAME,
 ) -> Tensors:
     """Draws pairs from one clip.
 
@@ -45,11 +47,12 @@ def draw(
       frame_config: what frames look like.
       audio_encoding: `flac` or `pcm16`.
       seed: two integers; they alone decide on everything random.
+      visual: what is to be seen at the moment.
 
     Returns:
       For P = pairs_per_read, of the same shapes for every clip:
         id, video: strings [P].
-        frame: uint8 [P, image_size, image_size, 3].
+        frame: uint8 [P, image_size, image_size, 3]; and of `visual`, see `avc.motion.look`.
         brightness, saturation: float32 [P], for `avc.augmentation`.
         frame_seconds: float32 [P], the pair's moment, from the clip's start.
         waveform: int16 [P, segment_samples], as loud as in the record.
@@ -61,11 +64,12 @@ def draw(
       from another moment and makes a mismatched pair with the own frame.
 
     Raises:
-      tf.errors.InvalidArgumentError: the clip has no frame, or another sample rate.
+      tf.errors.InvalidArgumentError: the clip has no frame, another sample rate, or not the
+        flow that is wanted.
     """
     number = config.pairs_per_read
     chance = _Chances(number, 13, seed)
-    samples = sounds.decode_sound(checked_audio(example, config), audio_encoding)
+    samples = sounds.decode_sound(checked_audio(example, config, visual), audio_encoding)
     num_samples = tf.size(samples)
     times = example["frame_seconds"][: example["num_frames"]]
     times = tf.cast(tf.round(times * config.sample_rate_hz), tf.int32)
@@ -73,13 +77,11 @@ def draw(
     begin, end = moments.frame_range(num_samples, first, config)
 
     moment = moments.draw_frames(begin, end, chance.one())
-    shown = tf.searchsorted(times, moment * config.grid_samples, side="right") - 1
-    jpegs = tf.unstack(tf.gather(example["frames"], shown), number)
-    decisions = tf.unstack(chance.several(frames.DECODING_CHANCES), number)
-    decoded = [
-        frames.decode_frame(jpeg, frame_config, decision)
-        for jpeg, decision in zip(jpegs, decisions, strict=True)
-    ]
+    decisions = chance.several(frames.DECODING_CHANCES)
+    samples_in = moment * config.grid_samples
+    seen = motion.look(
+        example, times, samples_in, config.grid_samples, visual, frame_config, decisions
+    )
     brightness, saturation = frames.draw_colours(
         frame_config, chance.several(frames.COLOUR_CHANCES)
     )
@@ -100,10 +102,10 @@ def draw(
     pairs = {
         "id": tf.repeat(example["id"], number),
         "video": tf.repeat(example["video"], number),
-        "frame": tf.stack(decoded),
+        **seen,
         "brightness": brightness,
         "saturation": saturation,
-        "frame_seconds": _seconds(moment * config.grid_samples, config),
+        "frame_seconds": _seconds(samples_in, config),
         **sound_for(moment),
     }
     if config.negatives == "independent":
@@ -138,11 +140,14 @@ class _Chances:
         return self.several(1)[:, 0]
 
 
-def checked_audio(example: Mapping[str, tf.Tensor], config: PairConfig) -> tf.Tensor:
+def checked_audio(
+    example: Mapping[str, tf.Tensor], config: PairConfig, visual: VisualInputs = FRAME
+) -> tf.Tensor:
     """The audio of a clip that pairs can be drawn from.
 
     Raises:
-      tf.errors.InvalidArgumentError: the clip has no frame, or another sample rate.
+      tf.errors.InvalidArgumentError: the clip has no frame, another sample rate, or not the
+        flow that is wanted.
     """
     rate = tf.cast(tf.reshape(example["sample_rate_hz"], []), tf.int64)
     right = f"not {config.sample_rate_hz} Hz"
@@ -150,6 +155,8 @@ def checked_audio(example: Mapping[str, tf.Tensor], config: PairConfig) -> tf.Te
         tf.debugging.Assert(example["num_frames"] > 0, [example["id"], "has no frame"]),
         tf.debugging.Assert(rate == config.sample_rate_hz, [example["id"], "has", rate, right]),
     ]
+    if visual.num_flows:
+        checks += motion.check_flow(example, visual)
     with tf.control_dependencies(checks):
         return tf.identity(example["audio"])
 
@@ -160,7 +167,13 @@ def explain(error: Exception) -> UserError | None:
     if not found:
         return None
     text = found[1].replace("] [", " ").strip("[] ")
-    advice = ": set sample_rate_hz to that of the records" if text.endswith("Hz") else ""
+    advice = ""
+    if text.endswith("Hz"):
+        advice = ": set sample_rate_hz to that of the records"
+    elif "flow_reach" in text:
+        advice = ": set it to that of the records"
+    elif text.endswith("to the next"):
+        advice = ": make the records anew, convert_clips --flow or make_scenes --set=flow=true"
     return UserError(f"clip {text}{advice}")
 
 

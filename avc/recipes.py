@@ -3,7 +3,8 @@
 `l3`, `ave` and `avol` carry what Objects that Sound, section 3.3, says: 128 pairs a replica,
 Adam, weight decay 1e-5, the learning rate times 0.94 every 16 epochs. Its initial value
 came from a grid search (`launch.sweep_avc`); L3's about 1e-4. An epoch is clips / batch.
-`contrast` is beyond the paper: AVE's towers under an all-pairs contrast.
+`contrast` is beyond the paper: AVE's towers under an all-pairs contrast. `resnet18` is of Feng
+et al. 2020: 256 pairs, each drawn to be true or not, sound and frame aligned, Adam at 1e-3.
 
 Each has a small version for a CPU and synthetic scenes, `l3_small` and so on: `SMALL` says
 what differs.
@@ -152,6 +153,16 @@ PAPERS = {
     "contrast": _named(
         "contrast", network=NetworkConfig(network="ave"), loss=LossConfig(objective="infonce")
     ),
+    "resnet18": _named(
+        "resnet18",
+        network=NetworkConfig(network="resnet18", l2=0.0),
+        pairs=PairConfig(
+            misalignment_seconds=0.0, negatives="independent", negatives_from="any_time"
+        ),
+        optimizer=OptimizerConfig(learning_rate=1e-3, decay_rate=1.0),
+        batch_size=256,
+        max_steps=400_000,
+    ),
 }
 
 # A 96-pixel picture, 64 Mel bands by 50 columns of sound, a quarter of the filters. Decoding
@@ -178,6 +189,15 @@ SMALL_OF = {
     "l3": {"audio_blocks": 3},
     "ave": {"score_scale": 10.0},
     "avol": {"pooling": "soft"},
+    # All four stages, or it is no ResNet18, and pairs as the others have them: of a scene
+    # another moment is seldom another sound.
+    "resnet18": {
+        "visual_blocks": 4,
+        "negatives": "in_batch",
+        "negatives_from": "other_video",
+        "score_scale": 10.0,
+        "batch_size": 64,
+    },
 }
 
 RECIPES = PAPERS | {

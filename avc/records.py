@@ -36,7 +36,9 @@ def clip(audio_encoding: str = "flac") -> Schema:
         for several steps is held once, at the first.
       audio: mono; the name on disk says the encoding.
       sample_rate_hz, num_samples: [batch, 1].
-      flow: [batch, num_flows] encoded optical flow; maybe none.
+      flow: [batch, num_flows] optical flow from each frame to the next, one less than frames,
+        as `avc.flow` encodes it; maybe none.
+      flow_reach: [batch, num_flow_reaches] what its bytes stand for: one number, or none.
 
     Raises:
       ConfigurationError: there is no such encoding.
@@ -91,4 +93,5 @@ def _clip_features(audio_encoding: str) -> tuple[Feature, ...]:
         Feature("sample_rate_hz", "ints", 1),
         Feature("num_samples", "ints", 1),
         _strings("flow", "num_flows"),
+        _numbers("flow_reach", "floats", "num_flow_reaches"),
     )

@@ -1,14 +1,17 @@
-"""The convolutional trunks of picture and sound, shared by L3, AVE and AVOL.
+"""The convolutional trunks of picture and sound.
 
-Objects that Sound, figure 2a and 2b: four blocks of two 3x3 convolutions, each with batch
-normalisation and ReLU, the first convolution with stride 2, 2x2 max pooling after the
-first three blocks. What pools the last one is the network's business.
+Objects that Sound, figure 2a and 2b, for L3, AVE and AVOL: four blocks of two 3x3
+convolutions, each with batch normalisation and ReLU, the first convolution with stride 2,
+2x2 max pooling after the first three blocks. What pools the last one is the network's
+business. Those of ResNet18-AVC are in `avc.resnet`.
 """
 
 import keras
 from keras import layers
 
+from avc import resnet
 from avc.configuration import NetworkConfig
+from avc.convolutions import decay, normalise
 from avc.spectrogram import LogSpectrogram
 
 
@@ -16,20 +19,21 @@ def picture_trunk(frame: keras.KerasTensor, config: NetworkConfig) -> keras.Kera
     """`[batch, 224, 224, 3]` to `[batch, 14, 14, 512]`, or larger with fewer blocks."""
     # Around zero, as convolutions like their inputs; pixels are in [0, 1].
     centred = layers.Rescaling(2.0, -1.0, name="visual_centre")(frame)
-    return _blocks(centred, config, config.filters[: config.visual_blocks], "visual", "same")
+    numbers = config.filters[: config.visual_blocks]
+    if config.network == "resnet18":
+        return resnet.trunk(centred, config, numbers, "visual")
+    return _blocks(centred, config, numbers, "visual", "same")
 
 
 def sound_trunk(waveform: keras.KerasTensor, config: NetworkConfig) -> keras.KerasTensor:
     """`[batch, 48000]` to `[batch, 16, 12, 512]`, through the log-spectrogram."""
     picture = LogSpectrogram(config.audio, name="log_spectrogram")(waveform)
+    numbers = config.filters[: config.audio_blocks]
+    if config.network == "resnet18":
+        return resnet.trunk(picture, config, numbers, "audio")
     # 257 x 200 becomes the figure's 128 x 100 without padding in frequency and with it in time.
     padded = layers.ZeroPadding2D(((0, 0), (0, 1)), name="audio_pad")(picture)
-    return _blocks(padded, config, config.filters[: config.audio_blocks], "audio", "valid")
-
-
-def decay(config: NetworkConfig) -> keras.Regularizer | None:
-    """The penalty of a kernel, as weight decay counts it: its gradient is l2 times the kernel."""
-    return keras.regularizers.L2(config.l2 / 2) if config.l2 else None
+    return _blocks(padded, config, numbers, "audio", "valid")
 
 
 def _blocks(
@@ -51,13 +55,7 @@ def _blocks(
                 kernel_regularizer=decay(config),
                 name=f"{name}_conv{block}_{index}",
             )(x)
-            # Statistics over all replicas: those of one alone would be kept otherwise. Other
-            # backends than TensorFlow run on one.
-            x = layers.BatchNormalization(
-                momentum=config.batch_norm_momentum,
-                synchronized=keras.backend.backend() == "tensorflow",
-                name=f"{name}_norm{block}_{index}",
-            )(x)
+            x = normalise(x, config, f"{name}_norm{block}_{index}")
             x = layers.ReLU(name=f"{name}_relu{block}_{index}")(x)
         if block < len(numbers):
             x = layers.MaxPooling2D(2, name=f"{name}_pool{block}")(x)

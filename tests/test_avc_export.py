@@ -23,7 +23,14 @@ from crossmodal.export import run_tflite
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Every row of the table, and what follows AVOL's scores.
-CASES = {"l3": {}, "ave": {}, "avol": {}, "avol_soft": {"pooling": "soft", "temperature": 0.7}}
+CASES = {
+    "l3": {},
+    "ave": {},
+    "avol": {},
+    "avol_soft": {"pooling": "soft", "temperature": 0.7},
+    # With negatives of the batch's own, as the others.
+    "resnet18": {"negatives": "in_batch"},
+}
 SIZE, SAMPLES = 32, 12_000
 BOTH = {"visual_embedding", "audio_embedding", "logits", "corresponds"}
 

@@ -82,7 +82,9 @@ def weights_at(workdir, step: int, recipe: str) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("recipe", ["ave", pytest.param("contrast", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "recipe", ["ave", *(pytest.param(r, marks=pytest.mark.slow) for r in ("contrast", "resnet18"))]
+)
 def test_two_devices_give_what_one_gives(executor, reference, tmp_path, recipe):
     run = {"max_steps": 4, "evaluate_every_steps": 0}
     one, two = reference, tmp_path / "two"
@@ -179,7 +181,8 @@ def test_decoupled_decay_is_of_kernels_alone():
 def test_recipes_are_the_papers_and_their_small_versions():
     assert set(RECIPES) == {*PAPERS, *(f"{name}_small" for name in PAPERS)}
     for name, config in RECIPES.items():
-        assert config.recipe == name and config.batch_size == 64
+        assert config.recipe == name
+        assert config.batch_size == (256 if name == "resnet18" else 64)
         assert config.network.network == {"contrast": "ave"}.get(
             name.removesuffix("_small"), name.removesuffix("_small")
         )
@@ -188,6 +191,9 @@ def test_recipes_are_the_papers_and_their_small_versions():
         assert (paper.network.image_size, paper.network.width) == (224, 1.0)
         assert small.network.image_size == small.frames.image_size == 96
         assert small.loss.objective == paper.loss.objective and small.network.width == 0.25
+        if name == "resnet18":  # it pools its pictures as a whole
+            assert small.network.visual_blocks == small.network.audio_blocks == 4
+            continue
         # A place of the map sees at most as much of the picture as in the paper's network.
         assert sight(small.network.visual_blocks) / 96 < 1.1 * sight(4) / 224
         assert (paper.loss.negatives_per_clip, paper.network.audio.mel_bands) == (1, 0)

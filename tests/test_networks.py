@@ -23,6 +23,12 @@ SMALL = NetworkConfig(
 )
 # Conv bias, gamma and beta of batch normalisation; facts of the papers' architectures.
 PARAMETERS = {"l3": 9_508_738, "ave": 9_541_636, "avol": 9_541_634}
+# Twice ResNet18 as published for 1000 classes, with 128 outputs in place of these and, for
+# sound, one channel in place of three; and the four weights of the distance.
+RESNET18_OF_1000 = 11_689_512
+PARAMETERS["resnet18"] = (
+    2 * (RESNET18_OF_1000 - 1000 * (512 + 1) + 128 * (512 + 1)) - 2 * 7 * 7 * 64 + 4
+)
 
 
 def small(name: str, **changes) -> NetworkConfig:
@@ -210,9 +216,12 @@ def test_weight_decay_is_half_the_squares_of_all_kernels(name):
     kernels = [
         w for w in model.trainable_weights if w.path.endswith("kernel") and len(w.shape) > 1
     ]
-    if name == "ave":  # fc3's two weights scale a distance and are left alone
-        kernels = [w for w in kernels if "fc3" not in w.path]
-    assert len(kernels) == 16 + {"l3": 2, "ave": 4, "avol": 4}[name]
+    # The two weights that scale a distance are left alone.
+    scaling = {"ave": "fc3", "resnet18": "distance"}
+    if name in scaling:
+        kernels = [w for w in kernels if scaling[name] not in w.path]
+    # A ResNet18 is named after its 16 + 1 convolutions and its last layer; and three shortcuts.
+    assert len(kernels) == {"l3": 16 + 2, "ave": 16 + 4, "avol": 16 + 4, "resnet18": 42}[name]
     expected = 0.01 / 2 * sum(float(np.sum(np.square(w))) for w in kernels)
     assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
     assert not networks.build(small(name, l2=0.0)).deployed.losses

@@ -14,7 +14,8 @@ ALLOWED = {
     "launch": set(PACKAGES),
 }
 NETWORK_FILES = (
-    "networks", "trunks", "heads", "losses", "spectrogram", "augmentation", "derangement",
+    "networks", "trunks", "resnet", "convolutions", "heads", "losses", "spectrogram",
+    "augmentation", "derangement",
 )
 KERAS_ONLY = (
     *(f"yt8m_embed/{name}.py" for name in ("model", "losses", "layers")),
