@@ -18,7 +18,7 @@ import os
 
 from absl import flags
 
-from crossmodal import configuration, files, galleries, reports
+from crossmodal import class_dependence, configuration, files, galleries, reports
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.opening import report_damage
 from crossmodal.reading import Holdout, Records
@@ -44,7 +44,8 @@ flags.DEFINE_string("output", "", "JSON report; default: evaluation.json in --wo
 flags.DEFINE_string("vocabulary", "", "vocabulary.csv of the data set, for label names.")
 flags.DEFINE_integer("num_examples", 4, "Random videos to show the nearest other video of.")
 flags.DEFINE_list("example_ids", [], "Ids of the videos to show instead.")
-flags.DEFINE_integer("num_classes_shown", 10, "Rows of the printed table of classes.")
+flags.DEFINE_integer("num_classes_shown", 10, "Rows of the printed tables of classes.")
+flags.DEFINE_string("figures", "", "Folder for a chart of the classes as PNG.")
 flags.DEFINE_bool("brief", False, "Print the retrieval tables only; the report has all.")
 flags.DEFINE_string("topic_model", "", "topic_model.json of synthetic data: adds its ceiling.")
 flags.DEFINE_bool("joint_pairs", False, "Normalise true pairs jointly, as in training: leaks.")
@@ -134,6 +135,9 @@ def main() -> None:
         "systems": systems,
         "intervals": evaluation.intervals(scores, compared, FLAGS.seed),
         "per_class": evaluation.classes(scores, found, sizes),
+        "by_class": class_dependence.measure(
+            {"recall@10": class_dependence.recall(scores, max(sizes))}, found.labels
+        ),
         "classifier": evaluation.classifier_quality(model, found),
         "examples": shown,
         "videos": len(found.ids),
@@ -146,6 +150,10 @@ def main() -> None:
     if output:
         reports.write_json(output, report)
         print(f"report: {output}")
+    if FLAGS.figures and report["by_class"]["classes"]:
+        path = os.path.join(FLAGS.figures, "classes.png")
+        class_dependence.draw(path, report["by_class"], names)
+        print(f"figure: {path}")
 
 
 def leak(records: Records, sizes: list[int], rules: Protocol) -> dict:
@@ -188,6 +196,8 @@ def show(report: dict, names: dict[int, str]) -> None:
     for direction, table in report["per_class"].items():
         print(f"\n{reports.TITLES[direction]}, by class\n")
         print(reports.class_table(table, names, FLAGS.num_classes_shown))
+    print("\nsound and picture by class, those that fit best first and last\n")
+    print(class_dependence.table(report["by_class"], names, FLAGS.num_classes_shown))
     print("\nnearest other video\n")
     print(evaluation.examples_text(report["examples"]))
     print()
