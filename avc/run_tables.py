@@ -27,9 +27,15 @@ def load_reports(paths: Sequence[str]) -> dict[str, Report]:
     for path, report in loaded.items():
         if not report.get("avc_config"):
             raise ConfigurationError(f"{path}: not a report of evaluate_avc on a network")
-        if any(report[name] != loaded[paths[0]][name] for name in SAME):
+        if any(_same(report, name) != _same(loaded[paths[0]], name) for name in SAME):
             raise ConfigurationError(f"{path} and {paths[0]} were not measured in the same way")
     return loaded
+
+
+def _same(report: Report, name: str) -> Any:
+    value = report[name]
+    # Permutations are an addition to what is measured: without them the rest is the same.
+    return {**value, "num_permutations": 0} if name == "protocol" else value
 
 
 def by_recipe(loaded: Mapping[str, Report]) -> dict[str, list[Report]]:

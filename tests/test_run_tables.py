@@ -99,6 +99,14 @@ def test_reports_that_were_not_measured_alike_are_refused(tmp_path, change):
         run_tables.load_reports(paths)
 
 
+def test_permutations_are_an_addition(tmp_path):
+    more = {**report("ave", 0.8), "protocol": {"seed": 0, "num_permutations": 100}}
+    table = run_tables.make(
+        "correspondence", run_tables.load_reports(write(tmp_path, report("ave", 0.7), more))
+    )
+    assert "ave (2 runs)" in table
+
+
 def test_what_no_report_holds_is_an_error(tmp_path):
     loaded = run_tables.load_reports(write(tmp_path, report("ave", 0.7)))
     for kind in ("ndcg", "localization"):
