@@ -5,9 +5,13 @@ of the floats' size: changing the colours of a frame takes longer than decoding 
 an accelerator does it for nothing. The numbers are drawn with the pairs, from their seed.
 """
 
+import math
+
 import keras
 import numpy as np
 from keras import layers, ops
+
+from avc.visual_inputs import unit_range
 
 # Luma of ITU-R BT.601, the grey of JPEG.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -22,21 +26,21 @@ def adjust_colours(frame, brightness, saturation):
     is clipped.
 
     Args:
-      frame: uint8 `[batch, height, width, 3]`.
+      frame: uint8 `[batch, ..., 3]`: pictures, or several of each row.
       brightness: what is added to values in [0, 1], float32 `[batch]`.
       saturation: factor, float32 `[batch]`.
 
     Returns:
-      float32 `[batch, height, width, 3]` in [0, 1].
+      float32, of the same shape, in [0, 1].
     """
-    _, height, width, _ = frame.shape
+    inner = frame.shape[1:]
     share = ops.reshape(saturation, (-1, 1, 1))
     # One product of matrices instead of three passes over the pixels.
     matrix = share * np.eye(3, dtype="float32") + (1 - share) * LUMA[:, None]
-    pixels = ops.reshape(ops.cast(frame, "float32"), (-1, height * width, 3))
+    pixels = ops.reshape(ops.cast(frame, "float32"), (-1, math.prod(inner[:-1]), 3))
     pixels = ops.matmul(pixels, matrix * np.float32(1 / 255))
     pixels = pixels + ops.reshape(brightness, (-1, 1, 1))
-    return ops.reshape(ops.clip(pixels, 0.0, 1.0), (-1, height, width, 3))
+    return ops.reshape(ops.clip(pixels, 0.0, 1.0), (-1, *inner))
 
 
 def adjust_loudness(waveform, gain):
@@ -69,8 +73,25 @@ class Colours(layers.Layer):
         return adjust_colours(frame, brightness, saturation)
 
     def compute_output_spec(self, frame, brightness, saturation):
-        """`[batch, height, width, 3]`."""
+        """That of the pictures."""
         return keras.KerasTensor(frame.shape, "float32")
+
+
+@keras.saving.register_keras_serializable("avc")
+class Displacements(layers.Layer):
+    """Bytes of optical flow as numbers in [-1, 1], in float32 whatever the model's type is."""
+
+    def __init__(self, **kwargs):
+        """Makes nothing."""
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+    def call(self, flow):
+        """Takes uint8 of any shape."""
+        return unit_range("flow", ops.cast(flow, "float32"))
+
+    def compute_output_spec(self, flow):
+        """That of the bytes."""
+        return keras.KerasTensor(flow.shape, "float32")
 
 
 @keras.saving.register_keras_serializable("avc")

@@ -94,6 +94,11 @@ def embed_collection(
     Raises:
       UserError: the folder of parts is of other settings, or nothing can be embedded.
     """
+    if not network.sees_one_frame:
+        raise UserError(
+            f"{network.source}: a network `{network.config.network.network}` sees motion; a"
+            " collection is embedded by networks that see one frame"
+        )
     folder = f"{output}.parts"
     keep_settings(folder, network, settings)
     left_out: list[str] = []

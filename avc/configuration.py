@@ -9,10 +9,11 @@ the size of its embeddings and the distance.
 import dataclasses
 
 from avc.spectrogram import SpectrogramConfig
+from avc.visual_inputs import VisualInputs
 from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import ConfigurationError
 
-NETWORKS = ("l3", "ave", "avol", "resnet18")
+NETWORKS = ("l3", "ave", "avol", "ave_mf", "ave_of", "resnet18")
 POOLINGS = ("max", "soft")
 
 
@@ -30,6 +31,12 @@ class NetworkConfig:
       audio_blocks: of the sound's trunk. Of `resnet18` blocks are the stages.
       segment_seconds: length of the waveform.
       audio: how it becomes a log-spectrogram.
+      num_frames: that `ave_mf` sees, on the pairs' grid around the moment.
+      temporal_kernel: of its convolutions, in steps (open).
+      temporal_stride: of its first one (open).
+      temporal_pool: of its pooling after all blocks but the last (open).
+      num_flows: fields of optical flow that `ave_of` sees, around the moment.
+      flow_reach: what their largest byte stands for; that of the records, see avc.flow.
       embedding_dim: of the fully connected layers; for L3 of the layer after the fusion.
       unit_embeddings: whether `resnet18` compares unit vectors, as AVE does, so that distances
         and with them the sigmoid's inputs are bounded, and a search by cosine ranks as the
@@ -56,6 +63,12 @@ class NetworkConfig:
     audio_blocks: int = 4
     segment_seconds: float = 1.0
     audio: SpectrogramConfig = dataclasses.field(default_factory=SpectrogramConfig)
+    num_frames: int = 25
+    temporal_kernel: int = 3
+    temporal_stride: int = 2
+    temporal_pool: int = 2
+    num_flows: int = 10
+    flow_reach: float = 1 / 16
     embedding_dim: int = 128
     unit_embeddings: bool = True
     pooling: str = "max"
@@ -80,6 +93,16 @@ class NetworkConfig:
                 f"visual_blocks is {self.visual_blocks} and audio_blocks {self.audio_blocks}: an"
                 " L3-Net's features of picture and sound must be of one length"
             )
+        check_range("num_frames", self.num_frames, 1, 1000)
+        check_range("temporal_kernel", self.temporal_kernel, 1, 100)
+        check_range("temporal_stride", self.temporal_stride, 1, 100)
+        check_range("temporal_pool", self.temporal_pool, 1, 100)
+        check_range("num_flows", self.num_flows, 1, 1000)
+        check_range("flow_reach", self.flow_reach, 1e-3, 1)
+        if self.network == "ave_of" and self.visual_blocks < 2:
+            raise ConfigurationError(
+                "visual_blocks is 1: the last block of `ave_of` joins two streams of the others"
+            )
         check_range("embedding_dim", self.embedding_dim, 1, 65_536)
         check_range("temperature", self.temperature, 1e-6, 1e6)
         check_range("score_scale", self.score_scale, 1e-6, 1e6)
@@ -90,6 +113,14 @@ class NetworkConfig:
             raise ConfigurationError(
                 f"segment_seconds is {self.segment_seconds}: too short"
             )
+
+    @property
+    def visual(self) -> VisualInputs:
+        """What the network takes beside the sound."""
+        if self.network == "ave_mf":
+            return VisualInputs(False, num_frames=self.num_frames)
+        flows = self.num_flows if self.network == "ave_of" else 0
+        return VisualInputs(num_flows=flows, flow_reach=self.flow_reach)
 
     @property
     def segment_samples(self) -> int:

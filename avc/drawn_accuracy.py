@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from avc import pairs
-from avc.evaluation import ROWS, compiled
+from avc.evaluation import ROWS, call_in_parts, compiled
 from avc.networks import Network
 from avc.recipes import AvcConfig
+from avc.visual_inputs import unit_range
 from crossmodal import comparison
 from crossmodal.configuration import check_choice
 from crossmodal.order import folded
@@ -43,11 +44,11 @@ def measure(
     """
     check_choice("negatives", config.pairs.negatives, ("independent",))
     drawing = dataclasses.replace(config.pairs, gain=0.0)
-    frames = config.frames.evaluation()
+    frames, visual = config.frames.evaluation(), config.network.visual
 
     def draw(index: tf.Tensor, record: tf.Tensor) -> dict:
         example = records.schema.parse_one(record)
-        return pairs.draw(example, drawing, frames, encoding, folded(seed, 0, index))
+        return pairs.draw(example, drawing, frames, encoding, folded(seed, 0, index), visual)
 
     def combine(index: tf.Tensor, batch: dict) -> dict:
         return pairs.combine(batch, drawing, folded(seed, 1, index))
@@ -59,9 +60,9 @@ def measure(
     call, right, videos = compiled(network.deployed), [], []
     with explained(records):
         for batch in stream.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
-            frame = tf.constant(batch["frame"].astype(np.float32) / 255)
-            waveform = tf.constant(batch["waveform"].astype(np.float32) / 32768)
-            logits = np.asarray(call({"frame": frame, "waveform": waveform})["logits"])
+            given = {x: unit_range(x, batch[x].astype(np.float32)) for x in visual.names}
+            given["waveform"] = batch["waveform"].astype(np.float32) / 32768
+            logits = call_in_parts(call, given)["logits"]
             right.append(logits.argmax(1) == batch["label"])
             videos.append(batch["video"])
     values = np.concatenate(right).astype(np.float64)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from avc import networks, serving
+from avc.configuration import NetworkConfig
 from avc.recipes import AvcConfig
 from avc.training import mismatches
 from crossmodal import checkpoints, configuration
@@ -33,6 +34,12 @@ class TrainedNetwork:
     are `[n, samples]`, mono, of `sample_rate_hz`, in [-1, 1] or int16: of each the middle
     `segment_seconds` are taken, and a shorter one has silence around it.
 
+    Where a network takes several frames of a moment, `frames` are `[n, T, height, width, 3]`, on
+    the pairs' grid with the moment in the middle. Where it takes optical flow, `flow` is
+    `[n, height, width, 2 * fields]` in its own pixels, of any size: of each field in turn the
+    horizontal component, to the right, and the vertical one, down; each leads from one time of
+    the grid to the next, and half of them lie before the moment.
+
     Attributes:
       config: what it was made of.
       functions: by name, see `avc.serving.signatures`.
@@ -55,13 +62,19 @@ class TrainedNetwork:
         """Whether the network has a heat map."""
         return "localize" in self.functions
 
-    def embed_visual(self, frames: np.ndarray) -> np.ndarray:
+    @property
+    def sees_one_frame(self) -> bool:
+        """Whether a single picture is all that the network sees of a moment."""
+        return self.config.network.visual.names == ("frame",)
+
+    def embed_visual(self, frames: np.ndarray, flow: np.ndarray | None = None) -> np.ndarray:
         """Embeds pictures: float32 `[n, d]`.
 
         Raises:
-          UserError: the shape or type is not that of frames.
+          UserError: the shape or type is not that of frames, or of flow.
         """
-        return self.functions["embed_image"]({"frame": checked_frames(frames)})["embedding"]
+        given = checked_pictures(frames, flow, self.config.network)
+        return self.functions["embed_image"](given)["embedding"]
 
     def embed_audio(self, waveforms: np.ndarray) -> np.ndarray:
         """Embeds sounds: float32 `[n, d]`.
@@ -72,7 +85,9 @@ class TrainedNetwork:
         given = {"waveform": checked_waveforms(waveforms)}
         return self.functions["embed_audio"](given)["embedding"]
 
-    def compare(self, frames: np.ndarray, waveforms: np.ndarray) -> dict[str, np.ndarray]:
+    def compare(
+        self, frames: np.ndarray, waveforms: np.ndarray, flow: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """Judges pairs, row by row.
 
         Returns:
@@ -83,7 +98,7 @@ class TrainedNetwork:
         Raises:
           UserError: frames or waveforms are none, or not equally many.
         """
-        return self.functions["correspond"](pairs(frames, waveforms))
+        return self.functions["correspond"](pairs(frames, waveforms, flow, self.config.network))
 
     def localize(self, frames: np.ndarray, waveforms: np.ndarray) -> np.ndarray:
         """Where in each picture its sound comes from.
@@ -97,26 +112,60 @@ class TrainedNetwork:
         if not self.localizes:
             name = self.config.network.network
             raise UserError(f"{self.source}: a network `{name}` does not localise; avol does")
-        return self.functions["localize"](pairs(frames, waveforms))["heatmap"]
+        given = pairs(frames, waveforms, None, self.config.network)
+        return self.functions["localize"](given)["heatmap"]
 
 
-def pairs(frames: np.ndarray, waveforms: np.ndarray) -> dict[str, np.ndarray]:
-    """Checked frames and waveforms, equally many; raises UserError as the checks do."""
-    found = {"frame": checked_frames(frames), "waveform": checked_waveforms(waveforms)}
-    if len(found["frame"]) != len(found["waveform"]):
+def pairs(
+    frames: np.ndarray, waveforms: np.ndarray, flow: np.ndarray | None, config: NetworkConfig
+) -> dict[str, np.ndarray]:
+    """Checked pictures and waveforms, equally many; raises UserError as the checks do."""
+    found = checked_pictures(frames, flow, config)
+    found["waveform"] = checked_waveforms(waveforms)
+    if len(frames) != len(found["waveform"]):
         raise UserError(
-            f"{len(found['frame'])} frames and {len(found['waveform'])} waveforms are no pairs"
+            f"{len(frames)} frames and {len(found['waveform'])} waveforms are no pairs"
         )
     return found
 
 
-def checked_frames(frames: np.ndarray) -> np.ndarray:
-    """The frames; raises UserError unless they are uint8 `[n, height, width, 3]`."""
+def checked_pictures(
+    frames: np.ndarray, flow: np.ndarray | None, config: NetworkConfig
+) -> dict[str, np.ndarray]:
+    """What a network takes beside the sound, by name.
+
+    Raises:
+      UserError: it is not what the network takes.
+    """
+    visual = config.visual
+    if visual.num_frames:
+        found = {"frames": checked_frames(frames, visual.num_frames)}
+    else:
+        found = {"frame": checked_frames(frames)}
+    if not visual.num_flows:
+        if flow is not None:
+            raise UserError(f"a network `{config.network}` takes no flow")
+        return found
+    if flow is None:
+        raise UserError(f"a network `{config.network}` takes flow beside frames")
+    flow = np.asarray(flow)
+    wanted = f"[{len(frames)}, height, width, {2 * visual.num_flows}]"
+    fits = flow.ndim == 4 and len(flow) == len(frames) and flow.shape[3] == 2 * visual.num_flows
+    if not fits or flow.dtype.kind != "f" or 0 in flow.shape[1:]:
+        raise UserError(f"flow is {flow.dtype} {flow.shape}: it must be floats {wanted}")
+    if not np.isfinite(flow).all():
+        raise UserError("flow has a NaN or Inf")
+    return {**found, "flow": flow.astype(np.float32)}
+
+
+def checked_frames(frames: np.ndarray, number: int = 0) -> np.ndarray:
+    """The frames; raises UserError unless they are uint8 `[n, (number,) height, width, 3]`."""
     frames = np.asarray(frames)
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-        raise UserError(
-            f"frames are {frames.dtype} {frames.shape}: they must be uint8 [n, height, width, 3]"
-        )
+    several = (number,) if number else ()
+    fits = frames.ndim == 4 + len(several) and frames.shape[1:-3] == several
+    if frames.dtype != np.uint8 or not fits or frames.shape[-1] != 3:
+        wanted = ", ".join(["n", *map(str, several), "height", "width", "3"])
+        raise UserError(f"frames are {frames.dtype} {frames.shape}: they must be uint8 [{wanted}]")
     if 0 in frames.shape[1:]:
         raise UserError(f"frames of shape {frames.shape} hold no pixel")
     return frames

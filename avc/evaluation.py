@@ -15,16 +15,18 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from avc import pairs, sounds
+from avc import motion, pairs, sounds
 from avc.derangement import derange
-from avc.frames import FrameConfig, decode_frame
+from avc.frames import DECODING_CHANCES, FrameConfig
 from avc.networks import Network
 from avc.pair_config import PairConfig
 from avc.recipes import AvcConfig
+from avc.visual_inputs import FRAME, VisualInputs, unit_range
 from crossmodal import galleries
 from crossmodal.configuration import check_choice
 from crossmodal.order import folded
 from crossmodal.reading import Records, blocks, explained
+from crossmodal.rows import in_rows
 
 # Clips that go through the network at once.
 ROWS = 64
@@ -86,8 +88,9 @@ def evaluation_batches(
       moment: `random`, or `middle` of the clip.
 
     Yields:
-      `id`, `video`, `frame_seconds`, `key`; `frame` float32 [n, size, size, 3] in [0, 1] and
-      `waveform` float32 [n, samples] in [-1, 1].
+      `id`, `video`, `frame_seconds`, `key`; `frame` float32 [n, size, size, 3] in [0, 1], or
+      what else the network sees (`avc.visual_inputs`), and `waveform` float32 [n, samples] in
+      [-1, 1].
     """
     check_choice("moment", moment, MOMENTS)
     plain = dataclasses.replace(
@@ -99,14 +102,14 @@ def evaluation_batches(
         mismatched_grid="same",
         pairs_per_read=1,
     )
-    frames = config.frames.evaluation()
+    frames, visual = config.frames.evaluation(), config.network.visual
 
     def draw(index: tf.Tensor, record: tf.Tensor) -> dict:
         example = records.schema.parse_one(record)
         if moment == "middle":
-            return draw_middle(example, plain, frames, encoding)
-        drawn = pairs.draw(example, plain, frames, encoding, folded(seed, 0, index))
-        return {name: drawn[name][0] for name in (*KEPT, "frame", "waveform")}
+            return draw_middle(example, plain, frames, encoding, visual)
+        drawn = pairs.draw(example, plain, frames, encoding, folded(seed, 0, index), visual)
+        return {name: drawn[name][0] for name in (*KEPT, *visual.names, "waveform")}
 
     stream = blocks(records).unbatch().enumerate()
     stream = stream.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(ROWS)
@@ -115,13 +118,17 @@ def evaluation_batches(
         for batch in stream.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
             yield {
                 **{name: batch[name] for name in (*KEPT, "key")},
-                "frame": batch["frame"].astype(np.float32) / 255,
+                **{x: unit_range(x, batch[x].astype(np.float32)) for x in visual.names},
                 "waveform": batch["waveform"].astype(np.float32) / 32768,
             }
 
 
 def draw_middle(
-    example: dict[str, tf.Tensor], config: PairConfig, frame_config: FrameConfig, encoding: str
+    example: dict[str, tf.Tensor],
+    config: PairConfig,
+    frame_config: FrameConfig,
+    encoding: str,
+    visual: VisualInputs = FRAME,
 ) -> dict[str, tf.Tensor]:
     """The frame that a clip shows in its middle, and the sound around that moment.
 
@@ -130,25 +137,30 @@ def draw_middle(
       config: sample rate and length of the sound.
       frame_config: of an evaluation.
       encoding: `flac` or `pcm16`.
+      visual: what is to be seen at that moment.
 
     Returns:
-      `id`, `video`, `frame_seconds`, `frame` and `waveform` as `avc.pairs.draw` gives them
-      for one pair.
+      `id`, `video`, `frame_seconds`, what is seen and `waveform` as `avc.pairs.draw` gives
+      them for one pair.
 
     Raises:
       tf.errors.InvalidArgumentError: the clip has no frame, or another sample rate.
     """
-    samples = sounds.decode_sound(pairs.checked_audio(example, config), encoding)
+    samples = sounds.decode_sound(pairs.checked_audio(example, config, visual), encoding)
     middle = tf.size(samples) // 2
     seconds = tf.cast(tf.cast(middle, tf.float64) / config.sample_rate_hz, tf.float32)
     times = example["frame_seconds"][: example["num_frames"]]
+    times = tf.cast(tf.round(times * config.sample_rate_hz), tf.int32)
     # Times are rounded to floats: a frame that begins at the middle is to be found.
-    shown = tf.searchsorted(times, [seconds + 1e-4], side="right")[0] - 1
-    frame = decode_frame(example["frames"][tf.maximum(shown, 0)], frame_config, tf.zeros([3]))
+    moment = middle[None] + round(1e-4 * config.sample_rate_hz)
+    chance = tf.zeros([1, DECODING_CHANCES])
+    seen = motion.look(
+        example, times, moment, config.grid_samples, visual, frame_config, chance
+    )
     start = middle - config.segment_samples // 2
     waveform = sounds.cut_segments(samples, start[None], config.segment_samples)[0]
     kept = {"id": example["id"], "video": example["video"], "frame_seconds": seconds}
-    return {**kept, "frame": frame, "waveform": waveform}
+    return {**kept, **{name: value[0] for name, value in seen.items()}, "waveform": waveform}
 
 
 def embed_pairs(
@@ -177,9 +189,9 @@ def embed_pairs(
     bar = tqdm.tqdm(total=total, unit="clip", desc="embed", disable=not progress)
     for batch in evaluation_batches(records, encoding, config, seed, moment):
         partner, valid = (np.asarray(each) for each in derange(batch["key"]))
-        frame, waveform = tf.constant(batch["frame"]), tf.constant(batch["waveform"])
-        own = call({"frame": frame, "waveform": waveform})
-        other = call({"frame": frame, "waveform": tf.gather(waveform, partner)})
+        seen = {name: batch[name] for name in config.network.visual.names}
+        own = call_in_parts(call, {**seen, "waveform": batch["waveform"]})
+        other = call_in_parts(call, {**seen, "waveform": batch["waveform"][partner]})
         found = {
             **{name: batch[name] for name in KEPT},
             "level_dbfs": levels(batch["waveform"]),
@@ -203,6 +215,12 @@ def embed_pairs(
 def compiled(model: keras.Model) -> Callable:
     """The model as a graph, traced once for all evaluations of a training run."""
     return tf.function(model)
+
+
+def call_in_parts(call: Callable, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a network says of some rows; of so many at a time that activations fit in memory."""
+    several = inputs["frames"].shape[1] if "frames" in inputs else 1
+    return in_rows(call, max(1, ROWS // several))(inputs)
 
 
 def levels(waveforms: np.ndarray) -> np.ndarray:

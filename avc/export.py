@@ -36,7 +36,8 @@ def export(
       trained: loaded from a work folder.
       output: the folder; an older export is replaced.
       metrics: an evaluation report to keep beside the model, or None.
-      tflite: whether to write `visual.tflite` and `audio.tflite`.
+      tflite: whether to write `visual.tflite` (of a network that sees one frame) and
+        `audio.tflite`.
 
     Returns:
       The largest difference between the live towers' embeddings and those of their TFLite
@@ -101,6 +102,21 @@ def known_metrics(workdir: str, report: str = "") -> dict[str, Any] | None:
     return {"step": state["step"], **state["metrics"]}
 
 
+def _motion_lines(config: AvcConfig) -> list[str]:
+    """What is to be known of pictures that are not single frames."""
+    visual, step = config.network.visual, config.pairs.grid_seconds
+    lines = []
+    if visual.num_frames:
+        lines.append(f"- `frames` are {step:g} s apart, with the moment in the middle.")
+    if visual.num_flows:
+        lines.append(
+            f"- `flow`: {visual.num_flows} fields of TV-L1 flow over {step:g} s each, of any size,"
+            " in their own pixels: to the right and down of each field in turn; half of the fields"
+            " before the moment."
+        )
+    return lines
+
+
 def model_card(
     config: AvcConfig,
     signatures: Mapping[str, Signature],
@@ -128,13 +144,16 @@ def model_card(
     for name, signature in signatures.items():
         takes = ", ".join(f"`{s.name}` {s.dtype.name} {s.shape}" for s in signature.inputs)
         lines.append(f"- `{name}`: {takes} -> {gives.get(name, '`embedding`')}")
-    unit = network.network == "ave" or (
+    unit = network.network in ("ave", "ave_mf", "ave_of") or (
         network.network == "resnet18" and network.unit_embeddings
     )
+    visual = network.visual
+    pictures = f"`frames`: {visual.num_frames}," if visual.num_frames else "`frame`, `jpeg`:"
     lines += [
         "",
-        "- `frame`, `jpeg`: RGB, of any size; the network sees a square in the middle,"
+        f"- {pictures} RGB, of any size; the network sees a square in the middle,"
         f" {config.frames.crop_share:g} of the shorter side, as {network.image_size} pixels.",
+        *_motion_lines(config),
         f"- `waveform`: mono, {audio.sample_rate_hz} Hz, in [-1, 1]; the middle"
         f" {network.segment_seconds:g} s count, and silence surrounds a shorter one.",
         f"- Embeddings are {'unit vectors' if unit else 'not normalised'}; `corresponds` is a"

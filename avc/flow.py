@@ -68,6 +68,14 @@ def encode_flows(frames: Sequence[bytes], config: FlowConfig) -> list[bytes]:
     ]
 
 
+def check_installed() -> None:
+    """Raises UserError unless flow can be computed: workers are to be spared the news."""
+    try:
+        import skimage.registration  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"{error}: install the package with its extra flow") from error
+
+
 def decode_grey(frame: bytes, shorter_side: int) -> np.ndarray:
     """A JPEG picture as float32 [height, width] in [0, 1], no larger than is wanted."""
     picture = tf.io.decode_jpeg(frame, channels=1)
@@ -92,10 +100,9 @@ def displacements(first: np.ndarray, second: np.ndarray, warps: int) -> np.ndarr
     Raises:
       UserError: scikit-image is not installed.
     """
-    try:
-        from skimage.registration import optical_flow_tvl1
-    except ImportError as error:
-        raise UserError(f"{error}: install the package with its extra flow") from error
+    check_installed()
+    from skimage.registration import optical_flow_tvl1
+
     vertical, horizontal = optical_flow_tvl1(first, second, num_warp=warps)
     return np.stack([horizontal, vertical], -1)
 

@@ -1,9 +1,10 @@
 """L3-Net, AVE-Net and AVOL-Net: a table of how they end, on the same trunks.
 
-Objects that Sound, figures 2 and 4. Every network takes `frame` [batch, size, size, 3] in
-[0, 1] and `waveform` [batch, samples] in [-1, 1] and returns `logits` [batch, 2],
-`visual_embedding` and `audio_embedding` [batch, d] and, where it localises, `heatmap`
-[batch, height, width] in [0, 1].
+Objects that Sound, figures 2 and 4. Every network takes what its `NetworkConfig.visual` names
+(`frame` [batch, size, size, 3] in [0, 1]; `frames` [batch, T, size, size, 3]; `flow` [batch,
+size, size, 2 L] in [-1, 1], see `avc.motion`) and `waveform` [batch, samples] in [-1, 1], and
+returns `logits` [batch, 2], `visual_embedding` and `audio_embedding` [batch, d] and, where it
+localises, `heatmap` [batch, height, width] in [0, 1].
 
 For training it begins with what `avc.pairs` draws: bytes and 16-bit samples, with the changes
 of colour and loudness that are made here. With `partner_offset` [batch, K], how many rows
@@ -18,8 +19,8 @@ from collections.abc import Callable
 import keras
 from keras import layers, ops
 
-from avc import heads, trunks
-from avc.augmentation import Colours, Loudness
+from avc import heads, motion_trunks, trunks
+from avc.augmentation import Colours, Displacements, Loudness
 from avc.configuration import NetworkConfig
 
 Tensors = dict[str, keras.KerasTensor]
@@ -65,11 +66,12 @@ def build(config: NetworkConfig, mismatches: int = 1) -> Network:
         the others. Unless it is 0, there is one more input, `partner_offset` [batch,
         mismatches], and one more output, `mismatched_logits` [batch, mismatches, 2].
     """
+    shapes = config.visual.shapes(config.image_size)
     inputs = {
-        "frame": keras.Input((config.image_size, config.image_size, 3), name="frame"),
+        **{name: keras.Input(shape, name=name) for name, shape in shapes.items()},
         "waveform": keras.Input((config.segment_samples,), name="waveform"),
     }
-    visual = trunks.picture_trunk(inputs["frame"], config)
+    visual = _see(inputs, config)
     audio = trunks.sound_trunk(inputs["waveform"], config)
     parts = TABLE[config.network](visual, audio, config)
     features = {"visual": parts.visual, "audio": parts.audio}
@@ -78,6 +80,15 @@ def build(config: NetworkConfig, mismatches: int = 1) -> Network:
         _join(inputs, inputs, towers, parts, config.network),
         _join_training(config, towers, parts, mismatches),
     )
+
+
+def _see(inputs: Tensors, config: NetworkConfig) -> keras.KerasTensor:
+    """What the trunk of a network's pictures makes of them."""
+    if config.network == "ave_mf":
+        return motion_trunks.frames_trunk(inputs["frames"], config)
+    if config.network == "ave_of":
+        return motion_trunks.two_streams(inputs["frame"], inputs["flow"], config)
+    return trunks.picture_trunk(inputs["frame"], config)
 
 
 def _join(
@@ -96,23 +107,28 @@ def _join(
 def _join_training(
     config: NetworkConfig, towers: keras.Model, parts: Parts, mismatches: int
 ) -> keras.Model:
-    size = (config.image_size, config.image_size, 3)
+    shapes = config.visual.shapes(config.image_size)
     drawn = {
-        "frame": keras.Input(size, name="frame", dtype="uint8"),
+        **{name: keras.Input(shape, name=name, dtype="uint8") for name, shape in shapes.items()},
         "waveform": keras.Input((config.segment_samples,), name="waveform", dtype="int16"),
         **{name: keras.Input((), name=name) for name in ("brightness", "saturation", "gain")},
     }
-    pair = dict(zip(("frame", "waveform"), augment(drawn), strict=True))
+    pair = augment(drawn)
     if mismatches:
         drawn[OFFSET] = keras.Input((mismatches,), name=OFFSET, dtype="int32")
     return _join(drawn, pair, towers, parts, config.network)
 
 
-def augment(drawn: Tensors) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Frames in [0, 1] and waveforms in [-1, 1], changed as was drawn."""
-    colours, loudness = Colours(name="colours"), Loudness(name="loudness")
-    frame = colours(drawn["frame"], drawn["brightness"], drawn["saturation"])
-    return frame, loudness(drawn["waveform"], drawn["gain"])
+def augment(drawn: Tensors) -> Tensors:
+    """Pictures in [0, 1], flow and waveforms in [-1, 1], changed as was drawn."""
+    colours, pair = Colours(name="colours"), {}
+    for name in ("frame", "frames"):
+        if name in drawn:
+            pair[name] = colours(drawn[name], drawn["brightness"], drawn["saturation"])
+    if "flow" in drawn:
+        pair["flow"] = Displacements(name="displacements")(drawn["flow"])
+    pair["waveform"] = Loudness(name="loudness")(drawn["waveform"], drawn["gain"])
+    return pair
 
 
 @keras.saving.register_keras_serializable("avc")
@@ -222,4 +238,11 @@ def _resnet18(visual: keras.KerasTensor, audio: keras.KerasTensor, config: Netwo
     )
 
 
-TABLE = {"l3": _l3, "ave": _ave, "avol": _avol, "resnet18": _resnet18}
+TABLE = {
+    "l3": _l3,
+    "ave": _ave,
+    "avol": _avol,
+    "ave_mf": _ave,
+    "ave_of": _ave,
+    "resnet18": _resnet18,
+}

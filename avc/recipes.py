@@ -150,6 +150,8 @@ PAPERS = {
     "ave": _named("ave", network=NetworkConfig(network="ave")),
     # Its products are of long vectors: with AVE's scale the first scores are far from 0.
     "avol": _named("avol", network=NetworkConfig(network="avol", score_scale=0.3)),
+    "ave_mf": _named("ave_mf", network=NetworkConfig(network="ave_mf")),
+    "ave_of": _named("ave_of", network=NetworkConfig(network="ave_of")),
     "contrast": _named(
         "contrast", network=NetworkConfig(network="ave"), loss=LossConfig(objective="infonce")
     ),
@@ -182,6 +184,7 @@ SMALL = {
     "decay_rate": 0.3,
     "max_steps": 3000,
 }
+MOVING = {"score_scale": 10.0, "misalignment_seconds": 0.0}
 # What differs besides: L3-Net's picture and sound have features of the same length, a distance
 # of unit vectors starts steeper, and with attention every place of a picture learns from the
 # start, not only the highest.
@@ -189,6 +192,10 @@ SMALL_OF = {
     "l3": {"audio_blocks": 3},
     "ave": {"score_scale": 10.0},
     "avol": {"pooling": "soft"},
+    # What moves is heard at that time. With all 25 frames a step would take twenty times as long
+    # as AVE's.
+    "ave_mf": MOVING | {"num_frames": 9},
+    "ave_of": MOVING,
     # All four stages, or it is no ResNet18, and pairs as the others have them: of a scene
     # another moment is seldom another sound.
     "resnet18": {

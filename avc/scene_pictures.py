@@ -45,7 +45,10 @@ def draw_frames(
         config, cast, seconds, scenes.random_stream(config, series, index, _MOTION)
     )
     rng = scenes.random_stream(config, series, index, _OBJECTS)
-    images = [_draw_object(config, world, name, rng) for name in cast.visible]
+    names = cast.visible
+    if config.looks == "any":
+        names = rng.choice(config.classes, len(names))
+    images = [_draw_object(config, world, str(name), rng) for name in names]
     images, corners = _arrange(images, size, _reach(config), rng)
     shown, times = [], []
     for frame, time in enumerate(seconds):
@@ -73,7 +76,10 @@ def _draw_motion(
     """
     reach = _reach(config)
     offsets = rng.integers(-reach, reach + 1, (len(cast.visible), len(seconds), 2))
-    if config.motion == "sounding":
+    if config.motion == "by_class":
+        swings = [_swing(config, name, seconds, rng) for name in cast.visible]
+        offsets = np.rint(reach * np.stack(swings)).astype(int)
+    if config.motion in ("sounding", "by_class"):
         moves = np.zeros(offsets.shape[:2], bool)
         for event in cast.events:
             if event.object >= 0:
@@ -81,6 +87,20 @@ def _draw_motion(
                 moves[event.object] |= span
         offsets *= moves[..., None]
     return offsets
+
+
+def _swing(
+    config: SceneConfig, name: str, seconds: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Places to and fro on a line, rows and columns in [-1, 1], float [num_frames, 2].
+
+    Lines of the first class are level, those of the last upright, the others between; mirrored
+    ones are alike, as networks see mirrored pictures.
+    """
+    steepness = config.classes.index(name) / max(1, len(config.classes) - 1)
+    angle = np.pi / 2 * steepness * rng.choice((-1, 1))
+    along = np.sin(2 * np.pi * (rng.uniform(1, 3) * seconds + rng.random()))
+    return along[:, None] * np.array([np.sin(angle), np.cos(angle)])
 
 
 def _draw_object(

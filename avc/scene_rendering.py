@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from avc import encoding, records, scenes
+from avc import encoding, flow, records, scenes
+from avc.flow import FlowConfig
 from avc.scene_pictures import draw_frames
 from avc.scene_world import World
 from avc.scenes import Cast, Event, SceneConfig
@@ -78,13 +79,14 @@ def serialize(config: SceneConfig, world: World, scene: Scene) -> bytes:
         if config.audio_encoding == "flac"
         else scene.samples.astype("<i2").tobytes()
     )
+    frames = [encoding.encode_jpeg(frame, config.jpeg_quality) for frame in scene.frames]
     values = {
         "id": scene.id,
         "video": scene.video,
         "file": f"{scene.id}.mp4",
         "labels": list(dict.fromkeys(world.label(event.name) for event in events)),
         "start_seconds": [0.0],
-        "frames": [encoding.encode_jpeg(frame, config.jpeg_quality) for frame in scene.frames],
+        "frames": frames,
         "frame_seconds": scene.frame_seconds,
         "audio": audio,
         "sample_rate_hz": [SAMPLE_RATE_HZ],
@@ -101,6 +103,10 @@ def serialize(config: SceneConfig, world: World, scene: Scene) -> bytes:
         "event_start_seconds": [event.start_seconds for event in events],
         "event_end_seconds": [event.end_seconds for event in events],
     }
+    if config.flow:
+        settings = FlowConfig(config.flow_shorter_side, config.flow_reach)
+        values["flow"] = flow.encode_flows(frames, settings)
+        values["flow_reach"] = [config.flow_reach]
     return records.scene(config.audio_encoding).serialize(values)
 
 

@@ -20,7 +20,8 @@ from avc.splits import SPLITS
 from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import ConfigurationError
 
-MOTIONS = ("none", "all", "sounding")
+MOTIONS = ("none", "all", "sounding", "by_class")
+LOOKS = ("own", "any")
 # What a scene may be; `one`, a single sounding object, takes what the others leave.
 KINDS = ("one", "two_classes", "same_class", "switch", "off_screen", "silent")
 SWAPS = ("first", "second", "off_screen", "silent")
@@ -56,8 +57,13 @@ class SceneConfig:
       silent_share: nothing sounds.
       min_sounding_share: sounds last from this share of the clip to all of it.
       motion: which objects tremble from frame to frame: `none`, `all`, or `sounding`, a
-        world in which motion tells who sounds.
+        world in which motion tells who sounds; or `by_class`: what sounds swings 1 to 3 times a
+        second along a line, level for the first class, upright for the last.
+      looks: `own`: a class has pictures of its own; or `any`: each object looks like any class,
+        so that no picture tells what sounds.
       motion_range: how far at most, in parts of the picture's side.
+      flow: whether optical flow between frames is stored, as `convert_clips --flow` does.
+      flow_shorter_side, flow_reach: see avc.flow.
       min_level_dbfs: root mean square of the faintest sound, in dB below full scale.
       max_level_dbfs: of the loudest; a sound with high peaks may stay below both.
       ambient_dbfs: of the noise that is always there; -120 is none.
@@ -85,7 +91,11 @@ class SceneConfig:
     silent_share: float = 0.05
     min_sounding_share: float = 0.7
     motion: str = "none"
+    looks: str = "own"
     motion_range: float = 0.02
+    flow: bool = False
+    flow_shorter_side: int = 128
+    flow_reach: float = 1 / 16
     min_level_dbfs: float = -30.0
     max_level_dbfs: float = -18.0
     ambient_dbfs: float = -75.0
@@ -97,6 +107,7 @@ class SceneConfig:
         """Rejects what no scene can be drawn from."""
         check_choice("split", self.split, SPLITS)
         check_choice("motion", self.motion, MOTIONS)
+        check_choice("looks", self.looks, LOOKS)
         check_choice("audio_encoding", self.audio_encoding, AUDIO_ENCODINGS)
         for name, low, high in _RANGES:
             check_range(name, getattr(self, name), low, high)
@@ -149,6 +160,8 @@ _RANGES = (
     *((f"{kind}_share", 0, 1) for kind in KINDS[1:]),
     ("min_sounding_share", 0.1, 1),
     ("motion_range", 0, 0.05),
+    ("flow_shorter_side", 16, 4096),
+    ("flow_reach", 1e-3, 1),
     ("min_level_dbfs", -60, -10),
     ("max_level_dbfs", -60, -10),
     ("ambient_dbfs", NO_LEVEL, -40),

@@ -10,7 +10,14 @@ import keras
 import tensorflow as tf
 
 from avc.configuration import NetworkConfig
-from avc.frames import DECODING_CHANCES, FrameConfig, centre_squares, decode_frame
+from avc.frames import (
+    DECODING_CHANCES,
+    FrameConfig,
+    centre_square,
+    centre_squares,
+    decode_frame,
+)
+from avc.motion import fit_flow
 from avc.networks import Network
 from avc.recipes import AvcConfig
 from crossmodal.export import Signature
@@ -56,6 +63,41 @@ def decode_frames(jpeg: tf.Tensor, config: FrameConfig) -> tf.Tensor:
     )
 
 
+def centre_sequences(frames: tf.Tensor, config: FrameConfig) -> tf.Tensor:
+    """The middle squares of uint8 [batch, T, height, width, 3], with T as it is."""
+    number, size = frames.shape[1], config.image_size
+    each = tf.reshape(frames, tf.concat([[-1], tf.shape(frames)[2:]], 0))
+    return tf.reshape(centre_squares(each, config), [-1, number, size, size, 3])
+
+
+def centre_fields(
+    flow: tf.Tensor, shape: tf.Tensor, config: FrameConfig, reach: float
+) -> tf.Tensor:
+    """What lies of fields of optical flow over the middle squares of frames, in [-1, 1].
+
+    Args:
+      flow: float32 [batch, height, width, 2 * fields], displacements in its own pixels.
+      shape: height and width of the frames that it is the flow of, int32 [2].
+      config: of an evaluation.
+      reach: what 1 stands for, in parts of the shorter side.
+
+    Returns:
+      float32 [batch, image_size, image_size, 2 * fields].
+    """
+    (top, left), side = centre_square(shape, config)
+    shorter = tf.cast(tf.reduce_min(tf.shape(flow)[1:3]), tf.float32)
+    parts = tf.clip_by_value(flow / (reach * shorter), -1, 1)
+    return fit_flow(parts, tf.stack([top, left]), side, shape, config.image_size)
+
+
+def visual_specs(config: NetworkConfig) -> tuple[tf.TensorSpec, ...]:
+    """What `avc.visual_inputs` names, as clients send it."""
+    frames = tf.TensorSpec((None, config.num_frames, None, None, 3), tf.uint8, "frames")
+    flow = tf.TensorSpec((None, None, None, 2 * config.num_flows), tf.float32, "flow")
+    specs = {"frame": FRAME, "frames": frames, "flow": flow}
+    return tuple(specs[name] for name in config.visual.names)
+
+
 def in_unit(frame: tf.Tensor) -> tf.Tensor:
     """Pictures uint8 as float32 in [0, 1]."""
     return tf.cast(frame, tf.float32) / 255
@@ -64,71 +106,90 @@ def in_unit(frame: tf.Tensor) -> tf.Tensor:
 def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
     """What a network does for its clients, by name.
 
-    `embed_image` (`frame` uint8 [batch, height, width, 3]), `embed_jpeg` (`jpeg`, files
-    [batch]) and `embed_audio` (`waveform` float32 [batch, samples] in [-1, 1]) give
-    `embedding` [batch, d]. `correspond`, which is also the `serving_default`, takes `frame` and
-    `waveform`, row by row, and gives both embeddings, `logits` [batch, 2], `corresponds`, the
-    probability [batch], and where the network localises, `heatmap` [batch, height, width] of
-    the squares that it sees; there `localize` gives `heatmap` and `corresponds` alone.
+    `embed_image` (`frame` uint8 [batch, height, width, 3]; `frames` uint8 [batch, T, height,
+    width, 3] of a network that takes several; besides `flow` float32 [batch, height, width,
+    2 * fields], in its own pixels, of one that takes it), `embed_jpeg` (`jpeg`, files [batch];
+    not where one file does not show what the network takes) and `embed_audio` (`waveform`
+    float32 [batch, samples] in [-1, 1]) give `embedding` [batch, d]. `correspond`, which is
+    also the `serving_default`, takes what `embed_image` does and `waveform`, row by row, and
+    gives both embeddings, `logits` [batch, 2], `corresponds`, the probability [batch], and
+    where the network localises, `heatmap` [batch, height, width] of the squares that it sees;
+    there `localize` gives `heatmap` and `corresponds` alone.
     """
     frames, samples = config.frames.evaluation(), config.network.segment_samples
-    visual, audio = (tower(network.deployed, name) for name in ("frame", "waveform"))
+    visual, audio = (tower(network.deployed, name) for name in ("visual", "audio"))
+    seen = visual_specs(config.network)
 
-    def embed_image(frame: tf.Tensor) -> Tensors:
-        return {"embedding": visual(in_unit(centre_squares(frame, frames)), training=False)}
+    def look(given: tuple[tf.Tensor, ...]) -> Tensors:
+        found = dict(zip((spec.name for spec in seen), given, strict=True))
+        if "flow" in found:
+            shape, reach = tf.shape(found["frame"])[1:3], config.network.flow_reach
+            found["flow"] = centre_fields(found["flow"], shape, frames, reach)
+        if "frames" in found:
+            found["frames"] = in_unit(centre_sequences(found["frames"], frames))
+        if "frame" in found:
+            found["frame"] = in_unit(centre_squares(found["frame"], frames))
+        return found
+
+    def embed_image(*given: tf.Tensor) -> Tensors:
+        return {"embedding": visual(look(given), training=False)}
 
     def embed_jpeg(jpeg: tf.Tensor) -> Tensors:
-        return {"embedding": visual(in_unit(decode_frames(jpeg, frames)), training=False)}
+        pictures = {"frame": in_unit(decode_frames(jpeg, frames))}
+        return {"embedding": visual(pictures, training=False)}
 
     def embed_audio(waveform: tf.Tensor) -> Tensors:
-        return {"embedding": audio(fit_waveforms(waveform, samples), training=False)}
+        given = {"waveform": fit_waveforms(waveform, samples)}
+        return {"embedding": audio(given, training=False)}
 
-    def correspond(frame: tf.Tensor, waveform: tf.Tensor) -> Tensors:
-        pair = {
-            "frame": in_unit(centre_squares(frame, frames)),
-            "waveform": fit_waveforms(waveform, samples),
-        }
+    def correspond(*given: tf.Tensor) -> Tensors:
+        *pictures, waveform = given
+        pair = {**look(tuple(pictures)), "waveform": fit_waveforms(waveform, samples)}
         outputs = network.deployed(pair, training=False)
         return {**outputs, "corresponds": tf.nn.softmax(outputs["logits"])[:, 1]}
 
-    def localize(frame: tf.Tensor, waveform: tf.Tensor) -> Tensors:
-        found = correspond(frame, waveform)
+    def localize(*given: tf.Tensor) -> Tensors:
+        found = correspond(*given)
         return {name: found[name] for name in ("heatmap", "corresponds")}
 
     found = {
-        "embed_image": Signature(embed_image, (FRAME,)),
-        "embed_jpeg": Signature(embed_jpeg, (JPEG,)),
+        "embed_image": Signature(embed_image, seen),
         "embed_audio": Signature(embed_audio, (WAVEFORM,)),
-        "correspond": Signature(correspond, (FRAME, WAVEFORM)),
-        "serving_default": Signature(correspond, (FRAME, WAVEFORM)),
+        "correspond": Signature(correspond, (*seen, WAVEFORM)),
+        "serving_default": Signature(correspond, (*seen, WAVEFORM)),
     }
+    if seen == (FRAME,):
+        found["embed_jpeg"] = Signature(embed_jpeg, (JPEG,))
     if "heatmap" in network.deployed.output:
-        found["localize"] = Signature(localize, (FRAME, WAVEFORM))
+        found["localize"] = Signature(localize, (*seen, WAVEFORM))
     return found
 
 
 def tower_signatures(network: Network, config: NetworkConfig) -> dict[str, Signature]:
-    """The towers for devices, on what fits already: `visual` and `audio`.
+    """The towers for devices, on what fits already: `audio`, and `visual` if it sees one frame.
 
     They take `frame` float32 [batch, image_size, image_size, 3] in [0, 1] and `waveform`
     float32 [batch, segment samples] in [-1, 1], and give `embedding`.
     """
-    shapes = {
-        "frame": (None, config.image_size, config.image_size, 3),
-        "waveform": (None, config.segment_samples),
-    }
 
-    def signature(name: str) -> Signature:
-        model = tower(network.deployed, name)
-        spec = tf.TensorSpec(shapes[name], tf.float32, name)
-        return Signature(lambda values: {"embedding": model(values, training=False)}, (spec,))
+    def signature(modality: str, name: str, *shape: int) -> Signature:
+        model = tower(network.deployed, modality)
+        spec = tf.TensorSpec((None, *shape), tf.float32, name)
 
-    return {"visual": signature("frame"), "audio": signature("waveform")}
+        def embed(values: tf.Tensor) -> Tensors:
+            return {"embedding": model({name: values}, training=False)}
+
+        return Signature(embed, (spec,))
+
+    found = {"audio": signature("audio", "waveform", config.segment_samples)}
+    shapes = config.visual.shapes(config.image_size)
+    if tuple(shapes) == ("frame",):
+        found["visual"] = signature("visual", "frame", *shapes["frame"])
+    return found
 
 
 def tower(deployed: keras.Model, modality: str) -> Callable[..., tf.Tensor]:
-    """The part of a network from `frame` or `waveform` alone to its embedding."""
+    """The part of a network from its visual inputs, or the waveform, alone to its embedding."""
     towers = deployed.get_layer("towers")
-    given = next(x for x in towers.inputs if x.name == modality)
-    output = {"frame": "visual_embedding", "waveform": "audio_embedding"}[modality]
-    return keras.Model(given, towers.output[output], name=f"embed_{modality}")
+    given = {x.name: x for x in towers.inputs if (x.name == "waveform") == (modality == "audio")}
+    return keras.Model(given, towers.output[f"{modality}_embedding"], name=f"embed_{modality}")

@@ -158,7 +158,8 @@ def draw_batches(
     """
 
     def draw(example: dict, seed: tf.Tensor) -> dict:
-        return pairs.draw(example, config.pairs, config.frames, encoding, seed)
+        visual = config.network.visual
+        return pairs.draw(example, config.pairs, config.frames, encoding, seed, visual)
 
     def sample(batch: dict, seed: tf.Tensor) -> dict:
         combined = pairs.combine(batch, config.pairs, seed)

@@ -26,7 +26,7 @@ def main(cases: str, folder: str) -> None:
         model = networks.build(configuration.from_dict(NetworkConfig, values)).training
         weights = np.load(f"{folder}/{name}.npz")
         model.set_weights([weights[f"arr_{index}"] for index in range(len(weights.files))])
-        found = model(given, training=False)
+        found = model({x: given[x] for x in model.input}, training=False)
         np.savez(f"{folder}/{name}.found.npz", **{k: np.asarray(v) for k, v in found.items()})
 
 

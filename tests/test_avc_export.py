@@ -30,6 +30,8 @@ CASES = {
     "avol_soft": {"pooling": "soft", "temperature": 0.7},
     # With negatives of the batch's own, as the others.
     "resnet18": {"negatives": "in_batch"},
+    "ave_mf": {"num_frames": 5},
+    "ave_of": {"num_flows": 3},
 }
 SIZE, SAMPLES = 32, 12_000
 BOTH = {"visual_embedding", "audio_embedding", "logits", "corresponds"}
@@ -37,7 +39,8 @@ BOTH = {"visual_embedding", "audio_embedding", "logits", "corresponds"}
 
 def random_network(case: str, crop_share: float = 1.0) -> embedding.TrainedNetwork:
     """A network whose weights, moving statistics too, are all different from their first."""
-    config = tiny(case.split("_")[0], crop_share=crop_share, **CASES[case])
+    recipe = "avol" if case == "avol_soft" else case
+    config = tiny(recipe, crop_share=crop_share, **CASES[case])
     keras.utils.set_random_seed(3)
     network = networks.build(config.network)
     rng = np.random.default_rng(4)
@@ -72,13 +75,35 @@ def waveforms(number: int = 3, samples: int = SAMPLES, seed: int = 0) -> np.ndar
     return rng.integers(-16384, 16384, (number, samples)).astype(np.float32) / 32768
 
 
+def pictures(live, number: int = 3, height: int = SIZE, width: int = SIZE) -> dict:
+    """What a network takes beside sounds, as arguments of its methods."""
+    visual, rng = live.config.network.visual, np.random.default_rng(5)
+    several = (visual.num_frames,) if visual.num_frames else ()
+    shown = frames(number * (visual.num_frames or 1), height, width)
+    found = {"frames": shown.reshape(number, *several, height, width, 3)}
+    if visual.num_flows:
+        shape = (number, height, width, 2 * visual.num_flows)
+        found["flow"] = rng.normal(0, 1, shape).astype(np.float32)
+    return found
+
+
+def sent(live, **given) -> dict:
+    """The same by the names of signatures."""
+    several = live.config.network.visual.num_frames
+    return {"frame" if name == "frames" and not several else name: v for name, v in given.items()}
+
+
 def assert_close(found, wanted) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=1e-5)
 
 
-def expected(live, frame: np.ndarray, waveform: np.ndarray) -> dict[str, np.ndarray]:
+def expected(
+    live, frame: np.ndarray, waveform: np.ndarray, flow: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """What the network that is trained says of pairs of its own size."""
-    given = {"frame": frame.astype(np.float32) / 255, "waveform": waveform}
+    given = sent(live, frames=frame.astype(np.float32) / 255) | {"waveform": waveform}
+    if flow is not None:  # in sixteenths of the side
+        given["flow"] = np.clip(flow / (SIZE / 16), -1, 1)
     found = {k: v.numpy() for k, v in live.network.deployed(given, training=False).items()}
     odds = np.exp(found["logits"].astype(np.float64))
     return {**found, "corresponds": odds[:, 1] / odds.sum(1)}
@@ -88,6 +113,8 @@ def test_jax_gives_what_tensorflow_gives(tmp_path):
     number, rng = 4, np.random.default_rng(0)
     given = {
         "frame": frames(number),
+        "frames": frames(number * 5).reshape(number, 5, SIZE, SIZE, 3),
+        "flow": rng.integers(1, 256, (number, SIZE, SIZE, 6)).astype(np.uint8),
         "waveform": (waveforms(number) * 32768).astype(np.int16),
         "brightness": rng.uniform(-0.1, 0.1, number).astype(np.float32),
         "saturation": rng.uniform(0.5, 1.5, number).astype(np.float32),
@@ -109,27 +136,28 @@ def test_jax_gives_what_tensorflow_gives(tmp_path):
     assert run.returncode == 0, run.stderr[-2000:]
     for case, each in made.items():
         found = np.load(tmp_path / f"{case}.found.npz")
-        ours = each.network.training({k: tf.constant(v) for k, v in given.items()}, training=False)
+        taken = {k: tf.constant(given[k]) for k in each.network.training.input}
+        ours = each.network.training(taken, training=False)
         assert set(found.files) == set(ours) and "mismatched_logits" in ours
         for name, value in ours.items():
             np.testing.assert_allclose(found[name], value, atol=1e-4, rtol=1e-4, err_msg=name)
 
 
 def test_a_loaded_network_says_what_the_trained_one_does(live):
-    frame, waveform = frames(), waveforms()
-    want = expected(live, frame, waveform)
-    found = live.compare(frame, (waveform * 32768).astype(np.int16))
+    seen, waveform = pictures(live), waveforms()
+    want = expected(live, seen["frames"], waveform, seen.get("flow"))
+    found = live.compare(waveforms=(waveform * 32768).astype(np.int16), **seen)
     assert set(found) == set(want) >= BOTH
     for name, value in want.items():
         assert_close(found[name], value)
-    assert_close(live.embed_visual(frame), want["visual_embedding"])
+    assert_close(live.embed_visual(**seen), want["visual_embedding"])
     assert_close(live.embed_audio(waveform), want["audio_embedding"])
     assert np.abs(want["visual_embedding"][0] - want["visual_embedding"][1]).max() > 1e-3
     if "heatmap" in want:
-        assert_close(live.localize(frame, waveform), want["heatmap"])
+        assert_close(live.localize(seen["frames"], waveform), want["heatmap"])
     else:
         with pytest.raises(UserError, match="does not localise; avol does"):
-            live.localize(frame, waveform)
+            live.localize(seen["frames"], waveform)
 
 
 def test_an_export_equals_the_live_network(live, exported):
@@ -137,23 +165,24 @@ def test_an_export_equals_the_live_network(live, exported):
     assert loaded.config == live.config and loaded.network is None
     assert loaded.localizes == live.localizes == ("heatmap" in live.network.deployed.output)
     for number, shape in ((1, (SIZE, SIZE)), (70, (40, 52))):
-        frame, waveform = frames(number, *shape), waveforms(number, SAMPLES + 1001)
-        ours, theirs = live.compare(frame, waveform), loaded.compare(frame, waveform)
+        seen = pictures(live, number, *shape)
+        waveform = waveforms(number, SAMPLES + 1001)
+        ours, theirs = (x.compare(waveforms=waveform, **seen) for x in (live, loaded))
         assert set(ours) == set(theirs)
         for name, value in ours.items():
             assert len(value) == number
             assert_close(theirs[name], value)
-        for name, given in (("embed_visual", frame), ("embed_audio", waveform)):
-            found = getattr(loaded, name)(given)
-            assert_close(found, getattr(live, name)(given))
-        default = loaded.functions["serving_default"]({"frame": frame, "waveform": waveform})
+        assert_close(loaded.embed_visual(**seen), live.embed_visual(**seen))
+        assert_close(loaded.embed_audio(waveform), live.embed_audio(waveform))
+        default = loaded.functions["serving_default"](sent(live, **seen) | {"waveform": waveform})
         for name, value in theirs.items():
             np.testing.assert_array_equal(default.pop(name), value)
         assert not default
 
 
 def test_no_rows_are_no_mistake(live):
-    found = live.compare(frames(1)[:0], waveforms(1)[:0])
+    none = {name: value[:0] for name, value in pictures(live, 1).items()}
+    found = live.compare(waveforms=waveforms(1)[:0], **none)
     assert all(len(value) == 0 for value in found.values())
 
 
@@ -267,7 +296,8 @@ def test_plain_files_explain_the_network(live, exported):
     assert saved["avc"] == configuration.to_dict(live.config)
     assert json.loads((exported / "metrics.json").read_text())["accuracy"] == 0.75
     card = (exported / "model_card.md").read_text()
-    for part in ("`embed_image`", "embed_jpeg", "`correspond`", "waveform",
+    assert ("`embed_jpeg`" in card) == live.sees_one_frame
+    for part in ("`embed_image`", "`correspond`", "waveform",
                  "| retrieval.ndcg@30 | 0.5 |", "48000 Hz", "0.25 s",
                  "| network.audio.epsilon | 0.001 |", "| optimizer.decay_epochs | 3.0 |"):
         assert part in card
@@ -287,6 +317,21 @@ def test_plain_files_explain_the_network(live, exported):
 def test_what_is_no_pair_is_named(avol, frame, waveform, message):
     with pytest.raises(UserError, match=message):
         avol[0].compare(frame, waveform)
+
+
+def test_networks_that_see_motion_say_what_they_take():
+    several, moving, waveform = random_network("ave_mf"), random_network("ave_of"), waveforms(2)
+    with pytest.raises(UserError, match=r"must be uint8 \[n, 5, height, width, 3\]"):
+        several.compare(frames(2), waveform)
+    with pytest.raises(UserError, match="takes no flow"):
+        several.compare(**pictures(several, 2), waveforms=waveform, flow=np.zeros((2, 8, 8, 6)))
+    with pytest.raises(UserError, match="takes flow beside frames"):
+        moving.compare(frames(2), waveform)
+    with pytest.raises(UserError, match=r"must be floats \[2, height, width, 6\]"):
+        moving.compare(frames(2), waveform, np.zeros((2, 8, 8, 4)))
+    with pytest.raises(UserError, match="NaN or Inf"):
+        moving.embed_visual(frames(2), np.full((2, 8, 8, 6), np.nan))
+    assert set(serving.tower_signatures(moving.network, moving.config.network)) == {"audio"}
 
 
 def test_what_cannot_be_loaded_or_exported_is_named(avol, tmp_path):

@@ -10,9 +10,11 @@ import tensorflow as tf
 from avc import heads, losses, networks
 from avc.configuration import NetworkConfig
 from avc.spectrogram import SpectrogramConfig
+from avc.visual_inputs import unit_range
 from crossmodal.errors import ConfigurationError
 
 NAMES = tuple(networks.TABLE)
+PICTURES = ("frame", "frames")
 # A quarter of a second at 16 kHz: 129 x 50 where the paper has 257 x 200.
 SMALL = NetworkConfig(
     image_size=64,
@@ -20,9 +22,15 @@ SMALL = NetworkConfig(
     segment_seconds=0.25,
     audio=SpectrogramConfig(16_000, 0.01, 0.005, 256),
     embedding_dim=16,
+    num_frames=5,
+    num_flows=3,
 )
 # Conv bias, gamma and beta of batch normalisation; facts of the papers' architectures.
 PARAMETERS = {"l3": 9_508_738, "ave": 9_541_636, "avol": 9_541_634}
+# AVE's, with other trunks of the picture: 4,689,216 of two dimensions; of two streams as in
+# figure 8; and with each 3x3 kernel, of 4,683,456 weights in all, threefold in time.
+PARAMETERS["ave_of"] = 9_541_636 - 4_689_216 + 7_025_856
+PARAMETERS["ave_mf"] = 9_541_636 + 2 * 4_683_456
 # Twice ResNet18 as published for 1000 classes, with 128 outputs in place of these and, for
 # sound, one channel in place of three; and the four weights of the distance.
 RESNET18_OF_1000 = 11_689_512
@@ -35,20 +43,26 @@ def small(name: str, **changes) -> NetworkConfig:
     return dataclasses.replace(SMALL, network=name, **changes)
 
 
-def pairs(number: int, seed: int = 0) -> dict[str, np.ndarray]:
+def pairs(number: int, name: str = "ave", seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
+    shapes = small(name).visual.shapes(64)
     return {
-        "frame": rng.integers(0, 256, (number, 64, 64, 3)).astype(np.float32) / 255,
+        **{x: unit_range(x, drawn_bytes(rng, (number, *s), x)) for x, s in shapes.items()},
         "waveform": rng.integers(-16384, 16384, (number, 4000)).astype(np.float32) / 32768,
     }
 
 
+def drawn_bytes(rng: np.random.Generator, shape: tuple[int, ...], name: str) -> np.ndarray:
+    return rng.integers(1 if name == "flow" else 0, 256, shape).astype(np.float32)
+
+
 def drawn(batch: dict) -> dict:
     """The same pairs as training batches hold them, each with the next row's sound as partner."""
-    number = len(batch["frame"])
+    number = len(batch["waveform"])
     offsets = np.roll(np.arange(number), -1) - np.arange(number)
     return {
-        "frame": np.rint(batch["frame"] * 255).astype(np.uint8),
+        **{x: np.rint(batch[x] * 255).astype(np.uint8) for x in PICTURES if x in batch},
+        **{x: np.rint(batch[x] * 127 + 128).astype(np.uint8) for x in ("flow",) if x in batch},
         "waveform": np.rint(batch["waveform"] * 32768).astype(np.int16),
         "brightness": np.zeros(number, np.float32),
         "saturation": np.ones(number, np.float32),
@@ -80,9 +94,43 @@ def test_full_trunks_have_the_sizes_of_the_figure():
         assert [sizes[f"{tower}_{layer}"] for layer in layers] == rows
 
 
+def test_the_trunk_of_frame_and_flow_is_that_of_the_figure():
+    towers = networks.build(NetworkConfig(network="ave_of")).deployed.get_layer("towers")
+    trunk = [x for x in towers.layers if x.name.startswith(("visual_conv", "visual_norm", "flow"))]
+    assert sum(np.prod(w.shape) for x in trunk for w in x.trainable_weights) == 7_025_856
+    sizes = {layer.name: layer.output.shape[1:] for layer in towers.layers}
+    for stream in ("visual", "flow"):
+        pools = [sizes[f"{stream}_pool{number}"] for number in (1, 2, 3)]
+        assert pools == [(56, 56, 64), (28, 28, 128), (14, 14, 256)]
+    assert sizes["streams"] == (14, 14, 512) == sizes["visual_conv4_2"]
+
+
+def test_times_shrink_as_stated():
+    def times(**changes):
+        config = dataclasses.replace(small("ave_mf"), num_frames=25, **changes)
+        towers = networks.build(config).deployed.get_layer("towers")
+        found = {layer.name: layer.output.shape[1] for layer in towers.layers}
+        return [found[f"visual_conv{block}_1"] for block in (1, 2, 3, 4)]
+
+    assert times() == [13, 7, 4, 2]
+    assert times(temporal_stride=1, temporal_pool=1) == [25] * 4
+
+
+def test_networks_that_see_motion_answer_to_it_alone():
+    own = pairs(4, "ave_mf")
+    network = networks.build(small("ave_mf")).deployed
+    mixed = {**own, "frames": own["frames"][:, [2, 0, 4, 1, 3]]}
+    assert np.abs(network(own)["logits"] - network(mixed)["logits"]).max() > 1e-4
+    own = pairs(4, "ave_of")
+    network = networks.build(small("ave_of")).deployed
+    for name in ("frame", "flow"):
+        other = {**own, name: np.flip(own[name], 0)}
+        assert np.abs(network(own)["logits"] - network(other)["logits"]).max() > 1e-4
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_have_their_names_and_shapes(name):
-    outputs = networks.build(small(name)).deployed(pairs(3))
+    outputs = networks.build(small(name)).deployed(pairs(3, name))
     dims = 32 if name == "l3" else 16
     expected = {"logits": (3, 2), "visual_embedding": (3, dims), "audio_embedding": (3, dims)}
     if name == "avol":
@@ -95,8 +143,9 @@ def test_outputs_have_their_names_and_shapes(name):
 def test_a_mismatched_pair_scores_as_if_it_came_in_as_one(name):
     network = networks.build(small(name))
     training, single = network.training, network.deployed
-    batch = drawn(pairs(5))
-    exchanged = {**pairs(5), "waveform": np.roll(pairs(5)["waveform"], -1, axis=0)}
+    own = pairs(5, name)
+    batch = drawn(own)
+    exchanged = {**own, "waveform": np.roll(own["waveform"], -1, axis=0)}
     np.testing.assert_allclose(
         training(batch)["mismatched_logits"][:, 0],
         single(exchanged)["logits"],
@@ -104,7 +153,7 @@ def test_a_mismatched_pair_scores_as_if_it_came_in_as_one(name):
         atol=1e-5,
     )
     np.testing.assert_allclose(
-        training(batch)["logits"], single(pairs(5))["logits"], rtol=1e-5, atol=1e-5
+        training(batch)["logits"], single(own)["logits"], rtol=1e-5, atol=1e-5
     )
     difference = training(batch)["mismatched_logits"][:, 0] - training(batch)["logits"]
     assert np.abs(difference).max() > 1e-4
@@ -114,12 +163,13 @@ def test_a_mismatched_pair_scores_as_if_it_came_in_as_one(name):
 def test_several_mismatched_pairs_of_a_row_score_as_if_they_came_in_as_ones(name):
     network = networks.build(small(name), 3)
     offsets = np.array([[1, 2, -0], [3, 1, -1], [1, -1, -2], [-1, 1, -3], [-4, -1, -2]])
-    batch = drawn(pairs(5)) | {"partner_offset": offsets.astype(np.int32)}
+    own = pairs(5, name)
+    batch = drawn(own) | {"partner_offset": offsets.astype(np.int32)}
     found = np.asarray(network.training(batch)["mismatched_logits"])
     assert found.shape == (5, 3, 2)
     for k in range(3):
-        sounds = pairs(5)["waveform"][np.arange(5) + offsets[:, k]]
-        single = network.deployed({**pairs(5), "waveform": sounds})["logits"]
+        sounds = own["waveform"][np.arange(5) + offsets[:, k]]
+        single = network.deployed({**own, "waveform": sounds})["logits"]
         np.testing.assert_allclose(found[:, k], single, rtol=1e-5, atol=1e-5)
 
 
@@ -132,11 +182,11 @@ def gradients(model: keras.Model, batch: dict) -> list[np.ndarray]:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("case", ["noise", "silence", "one colour", "all alike"])
 def test_gradients_are_finite_and_reach_every_weight(name, case):
-    batch = pairs(4)
+    batch = pairs(4, name)
     if case == "silence":
         batch["waveform"] *= 0
     if case == "one colour":
-        batch["frame"] = np.ones_like(batch["frame"])
+        batch |= {x: np.ones_like(batch[x]) for x in PICTURES if x in batch}
     if case == "all alike":
         batch = {key: np.repeat(value[:1], 4, axis=0) for key, value in batch.items()}
     model = networks.build(small(name)).training
@@ -155,7 +205,7 @@ def test_steps_lower_the_loss(name, pooling):
         pytest.skip("AVOL alone pools scores")
     model = networks.build(small(name, pooling=pooling)).training
     optimizer = keras.optimizers.Adam(3e-3)
-    batch = drawn(pairs(8))
+    batch = drawn(pairs(8, name))
     weights = [w.value for w in model.trainable_weights]
 
     @tf.function
@@ -204,8 +254,9 @@ def test_the_heat_map_is_high_where_the_score_is():
     np.testing.assert_allclose(highest, 1 / (1 + np.exp(-logit)), rtol=1e-5)
 
 
-def test_embeddings_of_ave_are_unit_vectors():
-    outputs = networks.build(small("ave")).deployed(pairs(3))
+@pytest.mark.parametrize("network", ["ave", "ave_mf", "ave_of"])
+def test_embeddings_of_ave_are_unit_vectors(network):
+    outputs = networks.build(small(network)).deployed(pairs(3, network))
     for name in ("visual_embedding", "audio_embedding"):
         np.testing.assert_allclose(np.linalg.norm(outputs[name], axis=1), 1, rtol=1e-5)
 
@@ -217,11 +268,13 @@ def test_weight_decay_is_half_the_squares_of_all_kernels(name):
         w for w in model.trainable_weights if w.path.endswith("kernel") and len(w.shape) > 1
     ]
     # The two weights that scale a distance are left alone.
-    scaling = {"ave": "fc3", "resnet18": "distance"}
+    scaling = {"ave": "fc3", "ave_mf": "fc3", "ave_of": "fc3", "resnet18": "distance"}
     if name in scaling:
         kernels = [w for w in kernels if scaling[name] not in w.path]
     # A ResNet18 is named after its 16 + 1 convolutions and its last layer; and three shortcuts.
-    assert len(kernels) == {"l3": 16 + 2, "ave": 16 + 4, "avol": 16 + 4, "resnet18": 42}[name]
+    numbers = {"l3": 16 + 2, "ave": 16 + 4, "avol": 16 + 4, "resnet18": 42}
+    numbers |= {"ave_mf": 16 + 4, "ave_of": 16 + 6 + 4}  # three more blocks, of the flow
+    assert len(kernels) == numbers[name]
     expected = 0.01 / 2 * sum(float(np.sum(np.square(w))) for w in kernels)
     assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
     assert not networks.build(small(name, l2=0.0)).deployed.losses

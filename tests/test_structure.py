@@ -14,8 +14,8 @@ ALLOWED = {
     "launch": set(PACKAGES),
 }
 NETWORK_FILES = (
-    "networks", "trunks", "resnet", "convolutions", "heads", "losses", "spectrogram",
-    "augmentation", "derangement",
+    "networks", "trunks", "motion_trunks", "resnet", "convolutions", "heads", "losses",
+    "spectrogram", "augmentation", "derangement", "visual_inputs",
 )
 KERAS_ONLY = (
     *(f"yt8m_embed/{name}.py" for name in ("model", "losses", "layers")),
