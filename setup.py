@@ -20,7 +20,7 @@ EXTRAS = {
     "beam": ["apache-beam>=2.60,<2.78"],
     "media": ["av>=18,<19"],
     "flow": ["scikit-image>=0.26,<0.27"],
-    "pictures": ["matplotlib>=3.8,<4", "pillow>=10,<13"],
+    "pictures": ["matplotlib>=3.8,<4", "pillow>=10,<13", "scikit-learn>=1.4,<2"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
     "benchmark": ["torch>=2.4,<3", "faiss-cpu>=1.8,<2", "librosa>=0.10,<0.12"],
 }

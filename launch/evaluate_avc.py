@@ -24,6 +24,8 @@ from absl import flags
 from avc import (
     clip_features,
     embedding,
+    evaluation_classes,
+    evaluation_figures,
     evaluation_report,
     evaluation_tables,
     hearing_reference,
@@ -37,9 +39,10 @@ from avc.evaluation_report import ClipSet
 from avc.hearing import HearingConfig
 from avc.reading import open_clips
 from avc.relevance import RelevanceConfig
+from avc.retrieval_scores import System
 from avc.retrieval_systems import Systems
 from avc.scene_truth import TruthConfig
-from crossmodal import configuration, cumulative_gain, files, plots, reports
+from crossmodal import configuration, cumulative_gain, files, reports
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.localization import LocalizationConfig
 from crossmodal.ndcg import NdcgConfig
@@ -74,7 +77,8 @@ flags.DEFINE_float("least_visible", 0.5, "Share of an object that the crop must 
 flags.DEFINE_float("audible_dbfs", -60.0, "Level from which a scene's second counts as audible.")
 flags.DEFINE_integer("seed", 0, "Of moments, galleries and resampling.")
 flags.DEFINE_string("output", "", "JSON report; default: evaluation.json in --workdir.")
-flags.DEFINE_string("figures", "", "Folder for the two curves of nDCG as PNG.")
+flags.DEFINE_string("figures", "", "Folder for charts and pictures as PNG.")
+flags.DEFINE_integer("num_classes_shown", 10, "First and last rows of the table by class.")
 flags.DEFINE_enum("on_bad_record", "fail", ["fail", "skip"], "What a bad record does.")
 flags.mark_flag_as_required("eval_pattern")
 
@@ -115,8 +119,6 @@ def check_flags() -> None:
             raise ConfigurationError(f"--{name} needs --workdir")
     if FLAGS.hearing_reference and not (FLAGS.workdir and FLAGS.train_pattern):
         raise ConfigurationError("--hearing_reference needs --workdir and --train_pattern")
-    if FLAGS.figures and not FLAGS.ontology:
-        raise ConfigurationError("--figures needs --ontology: the curves are of nDCG")
 
 
 def networks() -> list[TrainedNetwork | None]:
@@ -180,7 +182,7 @@ def main() -> None:
     network, baseline = networks()
     clips, train, swapped = map(open_set, ("eval_pattern", "train_pattern", "swap_pattern"))
     names = clip_features.read_names(clips.records)
-    parts, found = {}, []
+    parts, found, own = {}, [], None
     if network:
         own = evaluation_report.embed(network, clips, rules)
         found.append((network, own))
@@ -205,32 +207,35 @@ def main() -> None:
     parts["recall"] = evaluation_report.recall(systems, rules)
     if classes:
         parts["ndcg"] = evaluation_report.ndcg(systems, names, classes, rules)
+    by_class = evaluation_classes.measure(
+        names, classes, rules, own, rows, comparable(network, systems), FLAGS.num_classes_shown
+    )
+    parts |= {"by_class": by_class} if by_class else {}
     print(f"\n{len(names.id)} clips of {FLAGS.eval_pattern}\n")
     print(evaluation_tables.join([table for _, tables in parts.values() for table in tables]))
-    draw(parts["ndcg"][0] if classes else {})
+    report = {name: result for name, (result, _) in parts.items()}
     report_damage(*(opened.records for opened in (clips, train, swapped) if opened))
     if output:
-        report = {name: result for name, (result, _) in parts.items()}
-        report |= {
+        whole = report | {
             "clips": len(names.id),
             "eval_pattern": FLAGS.eval_pattern,
             "protocol": configuration.to_dict(rules),
             "avc_config": configuration.to_dict(network.config) if network else None,
         }
-        reports.write_json(output, report)
+        reports.write_json(output, whole)
         print(f"\nreport: {output}")
+    if FLAGS.figures:
+        drawn = evaluation_figures.draw(
+            FLAGS.figures, report, systems, clips, names, classes, own, rules.seed
+        )
+        print("\n".join(drawn))
 
 
-def draw(ndcg: dict) -> None:
-    """Draws the curves where --figures asks for them."""
-    if not FLAGS.figures:
-        return
-    for name, panels in evaluation_report.curves(ndcg).items():
-        if panels:
-            across = "K" if "cutoff" in name else "dimensions"
-            path = os.path.join(FLAGS.figures, name)
-            plots.line_chart(path, panels, across, "nDCG" if across == "K" else "nDCG@30")
-            print(f"figure: {path}")
+def comparable(network: TrainedNetwork | None, systems: Systems) -> System | None:
+    """The first system, unless its two spaces have nothing to do with each other."""
+    if network and needs_alignment(network):
+        return None
+    return next(iter(systems.systems.values()))
 
 
 if __name__ == "__main__":

@@ -605,7 +605,19 @@ def test_the_command_reports_all_systems(workdirs, tmp_path):
     assert report["avc"]["accuracy"]["pairs"] == 32
     assert report["protocol"]["relevance"]["offset"] == 20
     assert ".407" in outcome.out and "81.9" in outcome.out and "0.665" in outcome.out
-    for name in ("ndcg_by_cutoff.png", "ndcg_by_dimension.png"):
+    by_class = report["by_class"]
+    assert {label: own["name"] for label, own in by_class["classes"].items()} == {
+        label: ONTOLOGY.names[label] for label in ("a1", "a2", "b")
+    }
+    assert by_class["measures"]["accuracy"]["overall"] == pytest.approx(
+        report["avc"]["accuracy"]["estimate"]
+    )
+    each = [report["recall"]["systems"]["avol"][f"{d}/16/recall@10"]["mean"]
+            for d in ("visual_to_audio", "audio_to_visual")]
+    assert by_class["measures"]["recall@10"]["overall"] == pytest.approx(np.mean(each))
+    assert "sound and picture by class" in outcome.out
+    for name in ("ndcg_by_cutoff.png", "ndcg_by_dimension.png", "classes.png", "retrieval.png",
+                 "embeddings.png"):
         png = (tmp_path / "figures" / name).read_bytes()
         assert png.startswith(b"\x89PNG") and len(png) > 5000
 
@@ -656,7 +668,6 @@ def test_the_command_localises_on_scenes(workdirs, testdata, tmp_path):
         ({"workdir": "/nowhere"}, "/nowhere"),
         ({"gallery_sizes": "1000"}, "a gallery of 1000 needs as many clips, there are 16"),
         ({"gallery_sizes": "many"}, "neither a number nor `all`"),
-        ({"figures": "/tmp/x"}, "--figures needs --ontology"),
         ({"train_pattern": "EVAL"}, "CCA of an L3-Net"),
         ({"hearing_reference": True}, "--hearing_reference needs --workdir and --train_pattern"),
         (

@@ -46,9 +46,10 @@ def evaluated(trained, dev, testdata, tmp_path_factory):
         "evaluate_yt8m", workdir=trained, eval_pattern=dev, output=path, baseline="cca",
         gallery_sizes="100,256", num_galleries=NUMBER, seed=SEED,
         topic_model=bundled / "topic_model.json", vocabulary=bundled / "vocabulary.csv",
-        num_examples=EXAMPLES,
+        num_examples=EXAMPLES, figures=path.parent / "figures",
     )
     assert outcome.status == 0, outcome.error
+    assert (path.parent / "figures" / "classes.png").read_bytes().startswith(b"\x89PNG")
     return json.loads(path.read_text()), outcome.out
 
 
@@ -197,6 +198,20 @@ def test_per_class_recall_is_the_mean_over_the_classs_videos(archive, evaluated,
         entry = report["per_class"]["audio_to_visual"][str(label)]
         assert entry["videos"] == len(each)
         assert entry["recall@10"] == pytest.approx(np.mean(each), abs=1e-6)
+
+
+def test_classes_are_compared_with_all_videos(evaluated):
+    report, text = evaluated
+    by_class, tables = report["by_class"], report["per_class"]
+    for label, own in by_class["classes"].items():
+        both = [tables[d][label] for d in ("visual_to_audio", "audio_to_visual")]
+        cell = own["recall@10"]
+        assert cell["videos"] == both[0]["videos"] == both[1]["videos"]
+        assert cell["estimate"] == pytest.approx(np.mean([t["recall@10"] for t in both]))
+        assert cell["low"] <= cell["estimate"] <= cell["high"]
+    assert by_class["classes"].keys() == tables["audio_to_visual"].keys()
+    assert by_class["measures"]["recall@10"]["chance"] == 10 / 256
+    assert "sound and picture by class" in text and "classes.png" in text
 
 
 def test_examples_show_the_nearest_other_video(archive, evaluated, testdata, dev):
