@@ -85,6 +85,7 @@ def draw_plane(
     panels = {
         f"({letter}) {title}": embedding_map.project(getattr(system, modality)[rows], seed)
         for letter, title, modality in (("a", "sounds", "audio"), ("b", "pictures", "visual"))
+        if getattr(system, modality).shape[1]
     }
     title = f"t-SNE of {len(rows)} clips of {len(chosen)} classes"
     plots.point_chart(path, panels, groups, title)
@@ -101,12 +102,12 @@ def retrieve(system: System, queries: np.ndarray, results: int) -> dict[str, np.
 
     Returns:
       Rows `[queries, results]` by direction; only those within a modality where the two
-      cannot be compared.
+      cannot be compared, and none of a modality without features.
     """
     found = {}
     for direction in DIRECTIONS:
         of, to = direction.split("_to_")
-        if of == to or system.aligned():
+        if (of == to or system.aligned()) and getattr(system, of).shape[1]:
             found[direction] = nearest.nearest(
                 getattr(system, of)[queries], getattr(system, to), results, exclude=queries
             )[0]

@@ -10,7 +10,7 @@ from avc import evaluation_classes, evaluation_pictures
 from avc.evaluation import Evaluated
 from avc.ontology import Ontology
 from avc.reading import open_clips
-from avc.retrieval_scores import normalised
+from avc.retrieval_scores import System, normalised
 from crossmodal import embedding_map
 from crossmodal.errors import UserError
 
@@ -69,6 +69,8 @@ def test_what_is_retrieved_is_nearest_in_all_directions():
     apart = normalised(system.visual, rng.normal(size=(30, 7)))
     within = evaluation_pictures.retrieve(apart, queries, 4)
     assert set(within) == {"visual_to_visual", "audio_to_audio"}
+    silent = System(system.visual, np.zeros((30, 0), np.float32))
+    assert set(evaluation_pictures.retrieve(silent, queries, 4)) == {"visual_to_visual"}
 
 
 def test_pictures_are_those_of_their_time(tmp_path):
