@@ -13,12 +13,13 @@ import tensorflow as tf
 from avc import pairs
 from avc.evaluation import ROWS, call_in_parts, compiled
 from avc.networks import Network
+from avc.reading import explained
 from avc.recipes import AvcConfig
 from avc.visual_inputs import unit_range
 from crossmodal import comparison
 from crossmodal.configuration import check_choice
 from crossmodal.order import folded
-from crossmodal.reading import Records, blocks, explained
+from crossmodal.reading import Records, blocks
 
 
 def measure(

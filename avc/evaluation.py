@@ -20,12 +20,13 @@ from avc.derangement import derange
 from avc.frames import DECODING_CHANCES, FrameConfig
 from avc.networks import Network
 from avc.pair_config import PairConfig
+from avc.reading import explained
 from avc.recipes import AvcConfig
 from avc.visual_inputs import FRAME, VisualInputs, unit_range
 from crossmodal import galleries
 from crossmodal.configuration import check_choice
 from crossmodal.order import folded
-from crossmodal.reading import Records, blocks, explained
+from crossmodal.reading import Records, blocks
 from crossmodal.rows import in_rows
 
 # Clips that go through the network at once.

@@ -11,12 +11,13 @@ from keras import layers
 from avc import pairs, trunks
 from avc.augmentation import Loudness
 from avc.configuration import NetworkConfig
+from avc.reading import explained
 from avc.recipes import AvcConfig
 from avc.scene_truth import ROUNDING, read_scenes
 from crossmodal.configuration import check_range
 from crossmodal.errors import UserError
 from crossmodal.pipeline import PipelineConfig, open_training
-from crossmodal.reading import Records, explained
+from crossmodal.reading import Records
 
 Batch = dict[str, tf.Tensor]
 

@@ -1,7 +1,12 @@
 """Opening clip records, with or without the truth of scenes, in either audio encoding."""
 
-from avc import records
-from crossmodal import files, opening
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from avc import pairs, records
+from crossmodal import files, opening, reading
 from crossmodal.errors import UserError
 from crossmodal.reading import Records
 
@@ -45,6 +50,23 @@ def open_clips(
     if kind is None:
         raise UserError(f"--{flag}={patterns}: holds no clips; make some with launch.convert_clips")
     return *kind, opened
+
+
+@contextlib.contextmanager
+def explained(opened: Records) -> Iterator[None]:
+    """Turns errors of bad clips, and of clips that do not fit a network, into a line.
+
+    Raises:
+      UserError: a record is bad, has no frame or another sample rate.
+    """
+    try:
+        with reading.explained(opened):
+            yield
+    except tf.errors.OpError as error:
+        found = pairs.explain(error)
+        if found is None:
+            raise
+        raise found from error
 
 
 def bytes_per_pair(records: Records, pairs_per_read: int) -> float:

@@ -384,6 +384,18 @@ def test_moments_are_random_or_the_middle(tmp_path):
     assert len(set(at("random")["frame_seconds"])) > 3
 
 
+@pytest.mark.parametrize("moment", ["random", "middle"])
+def test_clips_of_another_sample_rate_are_named(tmp_path, moment):
+    encoding, clips = opened(write_clips(tmp_path / "clips.tfrecord", range(3)))
+    config = dataclasses.replace(
+        CONFIG, network=dataclasses.replace(SMALL, audio=dataclasses.replace(
+            SMALL.audio, sample_rate_hz=8000)), pairs=evaluation.PairConfig(
+            sample_rate_hz=8000, segment_seconds=0.25),
+    )
+    with pytest.raises(UserError, match="clip v00_000000000 has 16000 not 8000 Hz: set sample"):
+        list(evaluation.evaluation_batches(clips, encoding, config, 0, moment))
+
+
 def test_the_middle_sound_is_centred(tmp_path):
     schema = records.clip("pcm16")
     samples = np.arange(4001, dtype="<i2")
