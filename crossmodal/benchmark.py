@@ -47,13 +47,28 @@ class Comparison:
         return self.ratio >= self.target if self.at_least else self.ratio <= self.target
 
 
-def alternate(jobs: Mapping[str, Callable[[], object]], rounds: int, title: str = "") -> Times:
+CLOCKS = ("wall", "processor")
+
+
+def now(clock: str = "wall") -> float:
+    """Seconds on the wall, or those that all threads of this process have computed.
+
+    The latter are for a machine that has other work to do: they do not count the time in which
+    a job did not get its turn. They say nothing of waiting, nor of several threads.
+    """
+    return time.process_time() if clock == "processor" else time.perf_counter()
+
+
+def alternate(
+    jobs: Mapping[str, Callable[[], object]], rounds: int, title: str = "", clock: str = "wall"
+) -> Times:
     """Times jobs in turns: A B C, A B C, and so on, after a first round that is not counted.
 
     Args:
       jobs: by name.
       rounds: how many times each is timed.
       title: of a bar; none is shown without.
+      clock: of CLOCKS.
 
     Returns:
       Seconds by name, float64 [rounds].
@@ -63,10 +78,10 @@ def alternate(jobs: Mapping[str, Callable[[], object]], rounds: int, title: str 
     with bar:
         for turn in range(-1, rounds):
             for name, job in jobs.items():
-                start = time.perf_counter()
+                start = now(clock)
                 job()
                 if turn >= 0:
-                    seconds[name][turn] = time.perf_counter() - start
+                    seconds[name][turn] = now(clock) - start
                 bar.update()
     return seconds
 
