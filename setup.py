@@ -22,7 +22,9 @@ EXTRAS = {
     "flow": ["scikit-image>=0.26,<0.27"],
     "pictures": ["matplotlib>=3.8,<4", "pillow>=10,<13", "scikit-learn>=1.4,<2"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
-    "benchmark": ["torch>=2.4,<3", "faiss-cpu>=1.8,<2", "librosa>=0.10,<0.12"],
+    "benchmark": [
+        "torch>=2.4,<3", "faiss-cpu>=1.8,<2", "librosa>=0.10,<0.12", "scikit-learn>=1.4,<2",
+    ],
 }
 EXTRAS["test"] = [
     *EXTRAS["beam"],
