@@ -78,9 +78,9 @@ def draw(
 
     moment = moments.draw_frames(begin, end, chance.one())
     decisions = chance.several(frames.DECODING_CHANCES)
-    samples_in = moment * config.grid_samples
+    at = moment * config.grid_samples
     seen = motion.look(
-        example, times, samples_in, config.grid_samples, visual, frame_config, decisions
+        example, times, at, config.grid_samples, visual, frame_config, decisions
     )
     brightness, saturation = frames.draw_colours(
         frame_config, chance.several(frames.COLOUR_CHANCES)
@@ -105,7 +105,7 @@ def draw(
         **seen,
         "brightness": brightness,
         "saturation": saturation,
-        "frame_seconds": _seconds(samples_in, config),
+        "frame_seconds": _seconds(at, config),
         **sound_for(moment),
     }
     if config.negatives == "independent":
