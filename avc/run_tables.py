@@ -99,13 +99,14 @@ def _ndcg(runs: Mapping[str, list[Report]]) -> tuple[list[str], list[list[str]]]
     rows = [["chance", *(f"{chance[direction]:.3f}" for direction in DIRECTIONS)]]
     shown = set()
     for own in measured.values():
-        for system in own[0]["ndcg"]["systems"] if own else ():
+        for system in dict.fromkeys(name for r in own for name in r["ndcg"]["systems"]):
             # A baseline comes with every network that it was compared with: once is enough.
             if system in shown:
                 continue
             shown.add(system)
             cells = [_cell(own, _at("ndcg", "systems", system, d), 1, 3) for d in DIRECTIONS]
-            rows.append([f"{system} ({len(own)} runs)" if len(own) > 1 else system, *cells])
+            number = sum(system in report["ndcg"]["systems"] for report in own)
+            rows.append([f"{system} ({number} runs)" if number > 1 else system, *cells])
             permuted = [_cell(own, _permuted(system, d), 1, 3) for d in DIRECTIONS]
             if any(cell != "-" for cell in permuted):
                 rows.append([f"{system}, classes permuted", *permuted])

@@ -75,6 +75,22 @@ def test_a_baseline_that_came_with_several_networks_is_shown_once(tmp_path):
     assert cells(table, "l3, classes permuted") == ["-", "0.150 (0.060)", "-", "-"]
 
 
+def test_a_baseline_that_only_some_runs_have_says_how_many(tmp_path):
+    directions = run_tables.DIRECTIONS
+    ave = {"ave": dict.fromkeys(directions, interval(0.5))}
+    l3 = {"l3": dict.fromkeys(directions, interval(0.3))}
+    parts = [
+        {"chance": dict.fromkeys(directions, 0.1), "systems": systems}
+        for systems in (ave, {**ave, **l3}, {**ave, **l3})
+    ]
+    loaded = run_tables.load_reports(
+        write(tmp_path, *[report("ave", 0.7, ndcg=part) for part in parts])
+    )
+    table = run_tables.make("ndcg", loaded)
+    assert cells(table, "ave (3 runs)") == ["0.500 ± 0.000 (0.020)"] * 4
+    assert cells(table, "l3 (2 runs)") == ["0.300 ± 0.000 (0.020)"] * 4
+
+
 def test_localisation_has_a_row_a_map(tmp_path):
     values = dict.fromkeys(("mode_in_box", "ciou_adaptive", "auc_adaptive", "ciou_fixed",
                             "auc_fixed"), interval(0.5))
