@@ -20,9 +20,11 @@ from crossmodal.retrieval import DIRECTIONS
 
 CONFIDENCE = 0.95
 ABOVE, BELOW, AT_CHANCE, AS_ALL, MIXED = "above all", "below all", "at chance", "as all", "mixed"
+TOO_FEW = "too few"
 COLORS = {ABOVE: "tab:green", BELOW: "tab:orange", AT_CHANCE: "tab:red", AS_ALL: "tab:gray",
-          MIXED: "tab:purple"}
+          MIXED: "tab:purple", TOO_FEW: "lightgray"}
 SHOWN = 25
+LEAST_VIDEOS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,20 +63,23 @@ def measure(
     measures: Mapping[str, Measure],
     labels: np.ndarray | Sequence[Sequence[int]],
     videos: np.ndarray | None = None,
+    least_videos: int = LEAST_VIDEOS,
 ) -> dict[str, dict]:
     """Every measure of every class, and what the class is therefore called.
 
     A class is `above all` or `below all` if the mean over all videos is outside its interval,
     and `at chance` if besides that the interval reaches down to chance; else it is `as all`.
     These intervals hold for all classes at once with the confidence (Bonferroni), so that a
-    class among hundreds is not singled out by luck. Measures that do not agree, apart from
-    those that say `as all`, make it `mixed`.
+    class among hundreds is not singled out by luck. Classes of `too few` videos are left out
+    of that, or no other could stand out among thousands of them. Measures that do not agree,
+    apart from those that say `as all`, make it `mixed`.
 
     Args:
       measures: by name.
       labels: of all items, int [items, n] padded with -1 or one sequence for each.
       videos: [items], the video that each is of, of which the mean counts once; None where
         every item stands for itself.
+      least_videos: so many are no longer too few.
 
     Returns:
       JSON-compatible: `measures` by name (`title`, `chance`, `overall`, `videos`) and
@@ -101,12 +106,13 @@ def measure(
         totals[name] = {"title": each.title, "chance": float(each.chance),
                         "overall": float(overall[0]), "videos": int(number[0])}
         low, high = wilson(means, counts, CONFIDENCE)
-        together = 1 - (1 - CONFIDENCE) / max(1, np.count_nonzero(counts))
+        together = 1 - (1 - CONFIDENCE) / max(1, np.count_nonzero(counts >= least_videos))
         least, most = wilson(means, counts, together)
         for i, label in enumerate(present.tolist()):
             if counts[i]:
                 found[label][name] = {"estimate": float(means[i]), "low": float(low[i]),
                                       "high": float(high[i]), "videos": int(counts[i])}
+            if counts[i] >= least_videos:
                 kinds[label].append(_kind(least[i], most[i], overall[0], each.chance))
     merged = {label: {"kind": _merge(kinds[label]), **own} for label, own in found.items() if own}
     return {"measures": totals, "classes": merged}
@@ -133,7 +139,8 @@ def wilson(
     scale = 1 / (counts + z * z)
     centre = scale * (counts * means + z * z / 2)
     half = scale * z * np.sqrt(counts * means * (1 - means) + z * z / 4)
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    # At 0 and 1 an end is the mean itself, which rounding would put beside it.
+    return np.clip(centre - half, 0, means), np.clip(centre + half, means, 1)
 
 
 def _class_means(
@@ -162,6 +169,8 @@ def _kind(low: float, high: float, overall: float, chance: float) -> str:
 
 
 def _merge(kinds: Sequence[str]) -> str:
+    if not kinds:
+        return TOO_FEW
     telling = set(kinds) - {AS_ALL}
     if telling == {BELOW, AT_CHANCE}:
         return BELOW
@@ -174,8 +183,12 @@ def order(result: Mapping, limit: int | None = None) -> list:
     Args:
       result: from `measure`.
       limit: so many of the first and of the last; None for all.
+
+    Returns:
+      Those with enough videos, or if none has, all.
     """
     first, classes = next(iter(result["measures"])), result["classes"]
+    classes = {c: own for c, own in classes.items() if own["kind"] != TOO_FEW} or classes
     found = sorted(classes, key=lambda c: (-classes[c].get(first, {"estimate": -1})["estimate"], c))
     if limit is None or len(found) <= 2 * limit:
         return found

@@ -23,6 +23,15 @@ def test_intervals_solve_wilsons_equation(mean, count):
     assert (found[0][0], found[1][0]) == pytest.approx(plain_wilson(mean, count), abs=1e-9)
 
 
+def test_intervals_hold_the_mean_to_the_last_bit():
+    counts = np.arange(1, 3000)
+    for mean in (0.0, 1.0):
+        for confidence in (0.95, 0.9999):
+            low, high = class_dependence.wilson(np.full(2999, mean), counts, confidence)
+            assert (low <= mean).all() and (mean <= high).all()
+            assert ((low == 0) if mean == 0 else (high == 1)).all()
+
+
 def test_intervals_hold_as_often_as_they_say():
     rng = np.random.default_rng(0)
     for mean, count in ((0.1, 20), (0.5, 9), (0.9, 50)):
@@ -90,18 +99,20 @@ def test_classes_whose_music_is_laid_over_are_told():
     result = class_dependence.measure({"recall@10": recall}, labels)
     kinds = {label: own["kind"] for label, own in result["classes"].items()}
     # Three videos tell nothing, however good they are.
-    assert kinds == {0: "above all", 1: kinds[1], 2: "at chance", 3: "as all"}
+    assert kinds == {0: "above all", 1: kinds[1], 2: "at chance", 3: "too few"}
     assert kinds[1] != "at chance" and result["classes"][3]["recall@10"]["estimate"] > 0.9
     similar = visual @ audio.T
     ranks = [(line > line[i]).sum() for m in (similar, similar.T) for i, line in enumerate(m)]
     expected = (np.array(ranks).reshape(2, -1) < 10).mean(0)
     np.testing.assert_allclose(recall.values, expected, atol=1e-6)
     assert recall.chance == 10 / len(visual)
-    assert class_dependence.order(result)[-1] == 2
+    assert class_dependence.order(result)[-1] == 2 and 3 not in class_dependence.order(result)
+    few = class_dependence.measure({"recall@10": recall}, labels, least_videos=3)
+    assert few["classes"][3]["kind"] == "as all" and 3 in class_dependence.order(few)
     shuffled = class_dependence.measure(
         {"recall@10": recall}, np.random.default_rng(1).permutation(labels)
     )
-    assert {own["kind"] for own in shuffled["classes"].values()} == {"as all"}
+    assert {own["kind"] for own in shuffled["classes"].values()} == {"as all", "too few"}
 
 
 def test_measures_are_joined():
