@@ -9,7 +9,6 @@ from avc.audio_decoding import resample
 from avc.centre_crop import centre_square
 from avc.clips import MediaConfig
 from avc.media_files import MediaError, Track
-from crossmodal import files
 from crossmodal.errors import UserError
 
 
@@ -94,9 +93,3 @@ def peak(heatmap: np.ndarray, shape: Sequence[int], crop_share: float) -> tuple[
         left + int((column + 0.5) * side / heatmap.shape[1]),
         top + int((row + 0.5) * side / heatmap.shape[0]),
     )
-
-
-def write_png(path: str, picture: np.ndarray) -> None:
-    """Writes uint8 `[height, width, 3]` as a PNG, whole or not at all."""
-    with files.whole_file(path) as temporary:
-        tf.io.write_file(temporary, tf.io.encode_png(picture))

@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from crossmodal.errors import UserError
@@ -109,6 +110,12 @@ def write_text(path: str, text: str) -> None:
     """Writes a text file whole or not at all."""
     with whole_file(path) as temporary, tf.io.gfile.GFile(temporary, "w") as file:
         file.write(text)
+
+
+def write_png(path: str, picture: np.ndarray) -> None:
+    """Writes uint8 `[height, width, 3]` as a PNG, whole or not at all."""
+    with whole_file(path) as temporary:
+        tf.io.write_file(temporary, tf.io.encode_png(picture))
 
 
 def read_text(path: str) -> str:

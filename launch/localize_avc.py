@@ -76,7 +76,7 @@ def localize_picture(network: TrainedNetwork) -> None:
     second = localized_picture.cut_second(sound, network.config.network.segment_samples, middle)
     heatmap = network.localize(picture[None], second[None])[0]
     look = Look(network.config.frames.crop_share, FLAGS.stretch, FLAGS.opacity)
-    localized_picture.write_png(FLAGS.output, look.draw(picture, heatmap))
+    files.write_png(FLAGS.output, look.draw(picture, heatmap))
     column, row = localized_picture.peak(heatmap, picture.shape, look.crop_share)
     print(f"highest probability {np.max(heatmap):.3f}, at pixel ({column}, {row}): {FLAGS.output}")
 

@@ -16,7 +16,7 @@ import os
 import numpy as np
 from absl import flags
 
-from avc import embedding, evaluation, evaluation_report, localized_picture, scene_sheet
+from avc import embedding, evaluation, evaluation_report, scene_sheet
 from avc.evaluation_protocol import Protocol
 from avc.evaluation_report import ClipSet
 from avc.reading import open_clips
@@ -60,7 +60,7 @@ def main() -> None:
         np.stack(pictures[:number]), found.heatmap[:number], truths[:number],
         min(FLAGS.columns, number), FLAGS.scale,
     )
-    localized_picture.write_png(FLAGS.output, drawn)
+    files.write_png(FLAGS.output, drawn)
     for row in range(number):
         heard = ", ".join(sorted(label.decode() for label in truths[row].heard)) or "silence"
         highest = found.heatmap[row].max()

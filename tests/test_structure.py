@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -54,6 +55,41 @@ def test_flags_live_in_launch():
     for package in ("crossmodal", "yt8m_embed", "avc"):
         for path in sources(package):
             assert "absl" not in imports(path), path
+
+
+def imported_at_once(name, seen):
+    """Top-level names of all that importing one of our modules imports, functions' apart."""
+    path = ROOT / pathlib.Path(*name.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if name in seen or not path.exists():
+        return set()
+    seen.add(name)
+    outside = set()
+    for node in ast.parse(path.read_text()).body:
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for each in names:
+            if each.split(".")[0] in PACKAGES:
+                outside |= imported_at_once(each, seen)
+            else:
+                outside.add(each.split(".")[0])
+    return outside
+
+
+def test_the_demo_needs_no_extra():
+    # What the extras of setup.py install; the demo's environment has none of them.
+    extras = {"av", "apache_beam", "skimage", "matplotlib", "PIL", "sklearn", "jax", "torch",
+              "faiss", "librosa", "pytest"}
+    commands = re.findall(r"^run (launch\.\w+)", (ROOT / "launch/demo.sh").read_text(), re.M)
+    assert "launch.localize_scenes" in commands
+    for command in commands:
+        found = imported_at_once(command, set())
+        assert "tensorflow" in found, command
+        assert not found & extras, command
+    assert "av" in imported_at_once("launch.localize_avc", set())
 
 
 def test_beam_is_for_conversion_and_torch_for_benchmarks():
