@@ -50,14 +50,16 @@ def read_features(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reads an .npz file of features.
 
     Returns:
-      `ids` `[n]` bytes, `visual` `[n, d]` and `audio` `[n, e]` float32.
+      `ids` `[n]` bytes, `visual` `[n, d]` and `audio` `[n, e]` float32; e is 0 where the file
+      has no array `audio`, as of a network of pictures.
 
     Raises:
       UserError: the file is something else, or its arrays do not fit each other.
     """
     try:
         with tf.io.gfile.GFile(path, "rb") as file, np.load(file) as arrays:
-            ids, visual, audio = (arrays[name] for name in ("ids", "visual", "audio"))
+            ids, visual = arrays["ids"], arrays["visual"]
+            audio = arrays["audio"] if "audio" in arrays else np.zeros((len(ids), 0))
     except tf.errors.OpError as error:
         raise UserError(f"{path}: {error.message}") from error
     except (KeyError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):

@@ -36,7 +36,8 @@ class System:
     Attributes:
       visual: float32 `[n, d]`, of length 1.
       audio: float32 `[n, e]`, of length 1; e may differ from d where the two are no one
-        space, and then only directions within a modality are measured.
+        space, and then only directions within a modality are measured; 0 where there are
+        none.
     """
 
     visual: np.ndarray
@@ -128,7 +129,13 @@ def evaluate_ndcg(
 def _scores(
     system: System, relevance: SetRelevance, config: NdcgConfig
 ) -> dict[str, NdcgScores]:
-    directions = [d for d in DIRECTIONS if system.aligned() or len(set(d.split("_to_"))) == 1]
+    sides = {"visual": system.visual, "audio": system.audio}
+    directions = [
+        direction
+        for direction in DIRECTIONS
+        for names in [set(direction.split("_to_"))]
+        if (system.aligned() or len(names) == 1) and all(sides[n].shape[1] for n in names)
+    ]
     return ndcg.evaluate(system.visual, system.audio, relevance, config, directions)
 
 

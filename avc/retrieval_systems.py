@@ -9,6 +9,7 @@ from avc import aligned_baseline, clip_features
 from avc.evaluation import Evaluated
 from avc.retrieval_scores import System, normalised, project
 from crossmodal.cca import Cca
+from crossmodal.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +56,16 @@ class Systems:
         """Features of an .npz file, and their CCA where there is one of training clips.
 
         Raises:
-          UserError: a file is something else, or lacks a clip.
+          UserError: a file is something else, or lacks a clip; or CCA is to align pictures
+            with no sounds.
         """
         visual, audio = clip_features.align_features(path, self.ids)
         train = None
         if train_path:
             ids, *features = clip_features.read_features(train_path)
+            for file, sounds in ((path, audio), (train_path, features[1])):
+                if not sounds.shape[1]:
+                    raise UserError(f"{file}: has no features `audio`, which CCA is to align")
             train = (*features, ids)
         self._add(name, visual, audio, train)
 
