@@ -21,6 +21,7 @@ EXTRAS = {
     "media": ["av>=18,<19"],
     "flow": ["scikit-image>=0.26,<0.27"],
     "pictures": ["matplotlib>=3.8,<4", "pillow>=10,<13", "scikit-learn>=1.4,<2"],
+    "probe": ["av>=18,<19", "scikit-learn>=1.4,<2"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
     "benchmark": [
         "torch>=2.4,<3", "faiss-cpu>=1.8,<2", "librosa>=0.10,<0.12", "scikit-learn>=1.4,<2",
@@ -31,12 +32,12 @@ EXTRAS["test"] = [
     *EXTRAS["media"],
     *EXTRAS["flow"],
     *EXTRAS["pictures"],
+    *EXTRAS["probe"],
     # The newest that goes with TensorFlow 2.16 and NumPy 1.
     "jax[cpu]==0.4.34",
     "pytest>=8,<10",
     "pytest-xdist>=3.6,<4",
     "ruff>=0.6,<0.18",
-    "scikit-learn>=1.4,<2",
 ]
 
 setup(

@@ -123,7 +123,7 @@ def read_audible(path: str) -> np.ndarray:
     Raises:
       UserError: the file cannot be read or is silent all through.
     """
-    sound = _decode(path)
+    sound = decode(path)
     steps = sound[: len(sound) // _STEP * _STEP].reshape(-1, _STEP)
     loudness = np.sqrt(np.mean(steps**2, axis=1))
     heard = loudness > max(_FLOOR, _DEPTH * loudness.max(initial=0))
@@ -141,8 +141,13 @@ def _audio_files(folder: str, name: str) -> tuple[str, ...]:
     return tuple(os.path.join(name, file) for file in names if file.lower().endswith(ENDINGS))
 
 
-def _decode(path: str) -> np.ndarray:
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+def decode(path: str, sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
+    """Reads all of a recording in mono, float32 [num_samples].
+
+    Raises:
+      UserError: the file cannot be read.
+    """
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate_hz)
     parts = [np.zeros(0, np.float32)]
     try:
         with av.open(path) as container:
