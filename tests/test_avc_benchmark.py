@@ -159,6 +159,7 @@ def test_trainings_have_the_same_time_in_turns(monkeypatch):
     assert calls == ["quick"] * 3 + ["slow"] * 2 + ["quick"] * 2 + ["slow"] * 2
 
 
+@pytest.mark.slow
 def test_negatives_are_measured_on_the_same_records(monkeypatch):
     # Steps that take the same time: then n clips give twice as many pairs in the batch.
     ticks = iter(range(10**6))

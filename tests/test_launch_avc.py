@@ -44,6 +44,7 @@ def test_mistakes_are_named(tmp_path, command, values, message):
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_and_its_best_is_exported(tmp_path):
     values = given(tmp_path, grid="learning_rate=0.001,0.01")
     first = launch("sweep_avc", **values)
