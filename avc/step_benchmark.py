@@ -46,7 +46,7 @@ class Ours:
         self.config, made = config, []
 
         def make_model():
-            made.append(networks.build(config.network, avc_training.mismatches(config)))
+            made.append(avc_training.make_network(config))
             return made[-1].training
 
         task = training.Task(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from avc import losses, networks, pairs
+from avc import fused_normalization, losses, networks, pairs
 from avc.derangement import find_partners
 from avc.evaluation import embed_pairs, score
 from avc.reading import bytes_per_pair, open_clips
@@ -83,7 +83,7 @@ def train(
     made: list[networks.Network] = []
 
     def make_model() -> keras.Model:
-        made.append(networks.build(config.network, mismatches(config)))
+        made.append(make_network(config))
         return made[-1].training
 
     def evaluate(trained: keras.Model) -> dict[str, float]:
@@ -114,6 +114,13 @@ def train(
     result = training.train(task, run, workdir, saved, strategy)
     report_damage(records, *([held_out[1]] if held_out else []))
     return result
+
+
+def make_network(config: AvcConfig) -> networks.Network:
+    """The network to train, in the scope of its strategy."""
+    made = networks.build(config.network, mismatches(config))
+    fused_normalization.use(made.training)
+    return made
 
 
 def mismatches(config: AvcConfig) -> int:

@@ -6,8 +6,10 @@ import pathlib
 import training_runs
 
 from avc import recipes
-from avc.training import DataConfig
+from avc.convolutions import BatchNorm
+from avc.training import DataConfig, make_network
 from avc.training import train as train_network
+from crossmodal.strategies import make_strategy
 from crossmodal.training import Result, TrainingConfig
 
 SCENES = pathlib.Path(__file__).parents[1] / "testdata" / "scenes"
@@ -42,6 +44,14 @@ def train(workdir, recipe: str = "ave", changes: dict | None = None, **run) -> R
     config = tiny(recipe, **(changes or {}))
     run = TrainingConfig(**{**RUN, **run})
     return train_network(config, data, run, os.fspath(workdir), progress=False)
+
+
+def fused_layers(strategy: str) -> list[bool]:
+    """Of each batch normalisation of a network to train, whether it is one operation."""
+    with make_strategy(strategy).scope():
+        model = make_network(tiny()).training
+    towers = model.get_layer("towers").layers
+    return [layer.kernel is not None for layer in towers if isinstance(layer, BatchNorm)]
 
 
 def train_until_killed(workdir, moment: tuple[int, float]) -> None:
