@@ -46,6 +46,7 @@ class StepOptions:
     seed: int
     gather: bool
     loss_features: tuple[str, ...] | None
+    select: Callable[[dict[str, tf.Tensor], dict[str, tf.Tensor]], dict[str, tf.Tensor]] | None
 
 
 class Steps:
@@ -154,6 +155,8 @@ class Steps:
             inputs = getattr(model, "inputs", None)  # of a functional model
             features = {x.name: batch[x.name] for x in inputs} if inputs else batch
             outputs = {k: _float32(v) for k, v in model(features, training=True).items()}
+            if options.select:
+                outputs = options.select(outputs, batch)
             penalties = model.losses
             if options.loss_features is not None:
                 batch = {name: batch[name] for name in options.loss_features}

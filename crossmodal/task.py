@@ -97,6 +97,9 @@ class Task:
         batch are then joined over the replicas first.
       loss_features: the batch's features that `losses` reads, None for all; spares
         gathering the others.
+      select: (outputs, batch) -> outputs that `losses` is given, a dict of tensors of fixed
+        width: applied on each replica before anything is gathered, which spares large ones.
+        None for all outputs as they are.
       evaluate: model -> metrics, or None for no evaluation. Runs on the chief alone: no
         `predict`, no tf.distribute inside.
       best_metric: the metric by which the best weights are chosen; higher is better.
@@ -110,6 +113,7 @@ class Task:
     dataset: Callable[[int, int, int], tf.data.Dataset]
     gather: bool = False
     loss_features: tuple[str, ...] | None = None
+    select: Callable[[dict, dict], dict] | None = None
     evaluate: Callable[[keras.Model], dict[str, float] | None] | None = None
     best_metric: str = ""
     explain_input_error: Callable[[Exception], UserError | None] | None = None

@@ -153,4 +153,5 @@ def step_options(task: Task, config: TrainingConfig) -> StepOptions:
         seed=config.seed,
         gather=task.gather,
         loss_features=task.loss_features,
+        select=task.select,
     )

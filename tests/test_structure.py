@@ -18,8 +18,11 @@ NETWORK_FILES = (
     "networks", "trunks", "motion_trunks", "resnet", "convolutions", "heads", "losses",
     "spectrogram", "augmentation", "derangement", "visual_inputs",
 )
+YT8M_FILES = (
+    "model", "towers", "layers", "temporal_layers", "losses", "synchronous_losses",
+)
 KERAS_ONLY = (
-    *(f"yt8m_embed/{name}.py" for name in ("model", "losses", "layers")),
+    *(f"yt8m_embed/{name}.py" for name in YT8M_FILES),
     *(f"avc/{name}.py" for name in NETWORK_FILES),
 )
 

@@ -72,7 +72,7 @@ def test_pairs_that_are_no_pairs_teach_nothing(shards, testdata, tmp_path):
     assert losses(tmp_path / "run")[-1] < losses(tmp_path / "run")[0]
 
 
-@pytest.mark.parametrize("recipe", sorted(configuration.RECIPES))
+@pytest.mark.parametrize("recipe", ["authors", "contrastive", "paper"])
 def test_some_steps_lower_the_loss(shards, tmp_path, recipe):
     changes = {**SMALL, "class_weight_step": 0, "learning_rate": 2e-3, "num_classes": 3862}
     if recipe == "contrastive":

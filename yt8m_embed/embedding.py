@@ -16,6 +16,7 @@ from crossmodal.export import is_export, load_signatures
 from crossmodal.reading import Records, parsed_blocks
 from crossmodal.rows import Features, in_rows
 from yt8m_embed.configuration import EmbeddingConfig
+from yt8m_embed.embedded import Embedded, VideoSeconds, join
 from yt8m_embed.model import (
     FRAME_FEATURES,
     MODALITIES,
@@ -24,29 +25,16 @@ from yt8m_embed.model import (
     build_model,
     input_features,
     single_modality,
+    single_modality_seconds,
 )
 from yt8m_embed.reading import feature_level
 
+__all__ = ["Embedded", "JointEmbedding", "VideoSeconds", "load", "of_model"]
+
 CONFIGURATION_FILE = "configuration.json"
-# Rows embedded at once: large enough for the matrix products, small in memory.
-ROWS = 1024
-
-
-@dataclasses.dataclass(frozen=True)
-class Embedded:
-    """Embeddings of a set of videos, row by row.
-
-    Attributes:
-      ids: bytes `[n]`.
-      labels: class indices padded with -1, `[n, m]`.
-      visual: unit vectors `[n, dim]`.
-      audio: unit vectors `[n, dim]`.
-    """
-
-    ids: np.ndarray
-    labels: np.ndarray
-    visual: np.ndarray
-    audio: np.ndarray
+# Rows embedded at once: large enough for the matrix products, small in memory. Of frames
+# 32 videos of 300 s are 40 MB once they are floats.
+ROWS = {"video": 1024, "frame": 32}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +46,17 @@ class JointEmbedding:
       functions: from features by name to embeddings, for `visual` and `audio`.
       source: the folder it was loaded from.
       model: the trained Keras model, or None where only a SavedModel was loaded.
+      second_functions: like `functions`, to embeddings of the seconds `[n, time, dim]`;
+        empty where seconds have none.
     """
 
     config: EmbeddingConfig
     functions: Mapping[str, Callable[[Features], np.ndarray]]
     source: str
     model: keras.Model | None = None
+    second_functions: Mapping[str, Callable[[Features], np.ndarray]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def embed_visual(self, features: np.ndarray, num_frames: np.ndarray | None = None):
         """Embeds pictures.
@@ -147,6 +140,35 @@ class JointEmbedding:
                 pair = [self.functions[m](only(given, m, self.config)) for m in MODALITIES]
             yield Embedded(block["id"], block["labels"], *pair)
 
+    def embed_seconds(
+        self, records: Records, shuffle_seed: int | None = None
+    ) -> Iterator[VideoSeconds]:
+        """Embeds every second of records, video by video, in the order of the files.
+
+        Args:
+          records: frame-level ones.
+          shuffle_seed: puts the sound of each video in a random order first: a control, in
+            which what is still found within a video was not heard.
+
+        Raises:
+          UserError: the model has no embeddings of seconds.
+        """
+        if not self.second_functions:
+            raise UserError(
+                f"{self.source}: has no embeddings of seconds; train on frame-level records, "
+                "and not with normalization=joint"
+            )
+        generator = np.random.default_rng(shuffle_seed or 0)
+        for block in parsed_blocks(records):
+            if shuffle_seed is not None:
+                block["audio"] = block["audio"].copy()
+                for row, count in enumerate(block["num_frames"]):
+                    generator.shuffle(block["audio"][row, :count])
+            given = {name: block[name] for name in input_features(self.config.model)}
+            pair = [self.second_functions[m](only(given, m, self.config)) for m in MODALITIES]
+            for row, count in enumerate(block["num_frames"]):
+                yield VideoSeconds(block["id"][row], *(part[row, :count] for part in pair))
+
     def embed_records(
         self, records: Records, progress: bool = False, joint_pairs: bool = False
     ) -> Embedded:
@@ -174,32 +196,23 @@ def only(features: Features, modality: str, config: EmbeddingConfig) -> dict[str
     return {k: v for k, v in features.items() if k in (name, "num_frames")}
 
 
-def join(parts: list[Embedded]) -> Embedded:
-    """One set out of several; label rows are padded to the longest."""
-    width = max((part.labels.shape[1] for part in parts), default=0)
-    labels = [
-        np.pad(p.labels, [(0, 0), (0, width - p.labels.shape[1])], constant_values=-1)
-        for p in parts
-    ]
-    columns = {name: [getattr(p, name) for p in parts] for name in ("ids", "visual", "audio")}
-    return Embedded(
-        labels=np.concatenate(labels),
-        **{name: np.concatenate(values) for name, values in columns.items()},
-    )
-
-
 def of_model(model: keras.Model, config: EmbeddingConfig, source: str = "") -> JointEmbedding:
     """The embedding that a (trained) Keras model of `build_model` makes."""
-    functions = {}
-    for modality in MODALITIES:
-        single = single_modality(model, modality, config.model)
+    rows = ROWS[config.model.feature_level]
+
+    def compiled(single: keras.Model) -> Callable[[Features], np.ndarray]:
         # Traced once for any number of rows.
         specs = {x.name: tf.TensorSpec(x.shape, x.dtype, x.name) for x in single.inputs}
-        compiled = tf.function(
-            functools.partial(single, training=False), input_signature=[specs]
-        )
-        functions[modality] = in_rows(compiled, ROWS)
-    return JointEmbedding(config, functions, source, model)
+        call = functools.partial(single, training=False)
+        return in_rows(tf.function(call, input_signature=[specs]), rows)
+
+    functions = {m: compiled(single_modality(model, m, config.model)) for m in MODALITIES}
+    of_seconds = {}
+    if config.model.has_seconds:
+        of_seconds = {
+            m: compiled(single_modality_seconds(model, m, config.model)) for m in MODALITIES
+        }
+    return JointEmbedding(config, functions, source, model, of_seconds)
 
 
 def load(path: str, checkpoint: str = "best") -> JointEmbedding:
@@ -220,13 +233,18 @@ def load(path: str, checkpoint: str = "best") -> JointEmbedding:
         raise UserError(f"{path}: neither a work folder of train_yt8m nor an export")
     config = configuration.from_dict(EmbeddingConfig, saved["embedding"], source)
     if is_export(path):
-        signatures = load_signatures(path, ROWS)
+        signatures = load_signatures(path, ROWS[config.model.feature_level])
 
-        def embed(modality: str, features: Features) -> np.ndarray:
-            return signatures[f"embed_{modality}"](features)["embedding"]
+        def embed(name: str, output: str, features: Features) -> np.ndarray:
+            return signatures[name](features)[output]
 
-        functions = {m: functools.partial(embed, m) for m in MODALITIES}
-        return JointEmbedding(config, functions, path)
+        functions = {m: functools.partial(embed, f"embed_{m}", "embedding") for m in MODALITIES}
+        of_seconds = {
+            m: functools.partial(embed, f"embed_{m}_frames", "frame_embedding")
+            for m in MODALITIES
+            if f"embed_{m}_frames" in signatures
+        }
+        return JointEmbedding(config, functions, path, None, of_seconds)
     model = build_model(config.model)
     checkpoints.load_chosen(path, model, checkpoint)
     return of_model(model, config, path)

@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -25,7 +25,14 @@ from crossmodal.export import (
 )
 from yt8m_embed.configuration import EmbeddingConfig, ModelConfig
 from yt8m_embed.embedding import CONFIGURATION_FILE, JointEmbedding
-from yt8m_embed.model import FRAME_FEATURES, MODALITIES, SIZES, VIDEO_FEATURES, single_modality
+from yt8m_embed.model import (
+    FRAME_FEATURES,
+    MODALITIES,
+    SIZES,
+    VIDEO_FEATURES,
+    single_modality,
+    single_modality_seconds,
+)
 
 LABEL_FILE = "label_names.csv"
 
@@ -45,14 +52,16 @@ def make_signatures(
 ) -> dict[str, Signature]:
     """`embed_visual`, `embed_audio`, and `serving_default` for both and their cosine.
 
+    Where seconds have embeddings, also `embed_visual_frames` and `embed_audio_frames`.
+
     Args:
-      models: for each modality, from its features to embeddings.
+      models: from `export_models`.
       config: the model's configuration.
     """
     specs = {m: input_specs(m, config) for m in MODALITIES}
 
     def embed(modality: str, *values: tf.Tensor) -> tf.Tensor:
-        names = [spec.name for spec in specs[modality]]
+        names = [spec.name for spec in specs[modality.removesuffix("_frames")]]
         return models[modality](dict(zip(names, values, strict=True)), training=False)
 
     def embed_visual(*values: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -69,14 +78,30 @@ def make_signatures(
         product = outputs["visual_embedding"] * outputs["audio_embedding"]
         return {**outputs, "cosine": tf.reduce_sum(product, axis=-1)}
 
+    def embed_frames(modality: str) -> Callable[..., dict[str, tf.Tensor]]:
+        return lambda *values: {"frame_embedding": embed(f"{modality}_frames", *values)}
+
     shared = specs["visual"][1:]
-    return {
+    frames = {
+        f"embed_{m}_frames": Signature(embed_frames(m), specs[m])
+        for m in MODALITIES
+        if config.has_seconds
+    }
+    return frames | {
         "embed_visual": Signature(embed_visual, specs["visual"]),
         "embed_audio": Signature(embed_audio, specs["audio"]),
         "serving_default": Signature(
             embed_both, (specs["visual"][0], specs["audio"][0], *shared)
         ),
     }
+
+
+def export_models(model: keras.Model, config: ModelConfig) -> dict[str, keras.Model]:
+    """What each signature runs: `visual`, `audio`, and of seconds `visual_frames` and so on."""
+    models = {m: single_modality(model, m, config) for m in MODALITIES}
+    if config.has_seconds:
+        models |= {f"{m}_frames": single_modality_seconds(model, m, config) for m in MODALITIES}
+    return models
 
 
 def export(
@@ -106,7 +131,7 @@ def export(
         raise UserError(f"{embedding.source} is an export: name the work folder of a training")
     check_output(output)
     config = embedding.config
-    models = {m: single_modality(embedding.model, m, config.model) for m in MODALITIES}
+    models = export_models(embedding.model, config.model)
     differences = {}
     with files.whole_folder(output) as folder:
         export_saved_model(folder, models, make_signatures(models, config.model))
@@ -151,6 +176,11 @@ def model_card(
     for modality in MODALITIES:
         described = ", ".join(f"`{s.name}` {s.dtype.name} {s.shape}" for s in inputs[modality])
         lines.append(f"- `embed_{modality}`: {described} -> `embedding`, unit vectors")
+        if config.model.has_seconds:
+            lines.append(
+                f"- `embed_{modality}_frames`: the same -> `frame_embedding` `[batch, time, dim]`, "
+                "unit vectors of the seconds, zeros from `num_frames` on"
+            )
     lines += ["- `serving_default`: both -> both embeddings and their `cosine`", ""]
     lines += ["Features are those of YouTube-8M; normalisation is part of the graph.", ""]
     if config.model.normalization == "joint":

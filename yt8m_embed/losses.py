@@ -7,7 +7,7 @@ symmetric contrastive loss in which exact duplicates are no negatives.
 
 from keras import ops
 
-from yt8m_embed.configuration import LossConfig
+from yt8m_embed.loss_configuration import LossConfig
 
 # Added to the squared class loss under the root, whose slope at 0 is infinite.
 SQRT_EPSILON = 1e-12
@@ -75,6 +75,14 @@ def softmax_cross_entropy(logits, labels):
     return ops.mean(-ops.sum(log_probability * present, axis=-1) / counts)
 
 
+def feature_keys(features):
+    """Two fixed projections of each row, `[..., size]` to `[..., 2]`."""
+    size = features.shape[-1]
+    index = ops.cast(ops.arange(1, size + 1), "float32")
+    weights = ops.stack([ops.sin(index * 1.7), ops.cos(index * index * 0.61)], axis=1)
+    return ops.sum(features[..., None] * weights, axis=-2)
+
+
 def same_items(features):
     """True where two rows hold identical features: `[batch, batch]`.
 
@@ -84,10 +92,7 @@ def same_items(features):
     Args:
       features: `[batch, size]`.
     """
-    size = features.shape[-1]
-    index = ops.cast(ops.arange(1, size + 1), "float32")
-    weights = ops.stack([ops.sin(index * 1.7), ops.cos(index * index * 0.61)], axis=1)
-    keys = ops.sum(features[:, :, None] * weights[None], axis=1)
+    keys = feature_keys(features)
     return ops.all(ops.equal(keys[:, None, :], keys[None, :, :]), axis=-1)
 
 

@@ -11,18 +11,12 @@ import keras
 import numpy as np
 from keras import layers
 
-from yt8m_embed.configuration import AUDIO_SIZE, VISUAL_SIZE, ModelConfig
-from yt8m_embed.layers import (
-    FrameMean,
-    Gate,
-    JointNormalization,
-    L2Normalization,
-    LinearPath,
-    Standardization,
-)
+from yt8m_embed.layers import FrameMean, JointNormalization, L2Normalization, Standardization
+from yt8m_embed.model_configuration import ModelConfig
+from yt8m_embed.temporal_layers import Dequantization
+from yt8m_embed.towers import SIZES, apply_to_seconds, build_tower
 
 MODALITIES = ("visual", "audio")
-SIZES = {"visual": VISUAL_SIZE, "audio": AUDIO_SIZE}
 VIDEO_FEATURES = {"visual": "mean_rgb", "audio": "mean_audio"}
 FRAME_FEATURES = {"visual": "rgb", "audio": "audio"}
 
@@ -64,51 +58,6 @@ def video_level(inputs: dict[str, keras.KerasTensor], modality: str):
     return pool(inputs[FRAME_FEATURES[modality]], inputs["num_frames"])
 
 
-def hidden_path(x, widths: tuple[int, ...], config: ModelConfig, name: str):
-    """The fully connected layers of a tower and its unit embedding."""
-    regularizer = keras.regularizers.L2(config.l2) if config.l2 else None
-    for i, width in enumerate(widths, start=1):
-        x = layers.Dense(width, kernel_regularizer=regularizer, name=f"{name}_hidden{i}")(x)
-        if config.layer_normalization and i == 1:
-            x = layers.LayerNormalization(name=f"{name}_norm{i}", dtype="float32")(x)
-        x = layers.Activation(config.hidden_activation, name=f"{name}_activation{i}")(x)
-        if config.hidden_dropout:
-            x = layers.Dropout(config.hidden_dropout, name=f"{name}_dropout{i}")(x)
-    x = layers.Dense(
-        config.embedding_dim,
-        activation=config.embedding_activation,
-        kernel_regularizer=regularizer,
-        name=f"{name}_embedding",
-    )(x)
-    return L2Normalization(name=f"{name}_unit", dtype="float32")(x)
-
-
-def build_tower(modality: str, config: ModelConfig) -> keras.Model:
-    """From normalised features `[batch, size]` to unit embeddings `[batch, dim]`.
-
-    Each of `num_towers` towers is a path of hidden layers, the first `linear_towers` of
-    them with a linear path beside it, joined by a learned gate; the towers are joined
-    with equal weight.
-    """
-    features = keras.Input((SIZES[modality],), name=f"{modality}_input")
-    widths = config.visual_layers if modality == "visual" else config.audio_layers
-    dropout = config.visual_dropout if modality == "visual" else config.audio_dropout
-    towers = []
-    for i in range(config.num_towers):
-        x = layers.Dropout(dropout, name=f"tower{i}_dropout")(features) if dropout else features
-        embedding = hidden_path(x, widths, config, f"tower{i}")
-        if i < config.linear_towers:
-            path = LinearPath(config.linear_dim, config.linear_rate, name=f"tower{i}_linear")
-            linear = L2Normalization(name=f"tower{i}_linear_unit", dtype="float32")(path(x))
-            gate = Gate((0.5, 0.5), name=f"tower{i}_gate", dtype="float32")
-            embedding = gate([linear, embedding])
-        towers.append(embedding)
-    if len(towers) > 1:
-        joined = layers.Concatenate(name="towers", dtype="float32")(towers)
-        embedding = layers.Rescaling(len(towers) ** -0.5, name="unit", dtype="float32")(joined)
-    return keras.Model(features, embedding, name=f"{modality}_tower")
-
-
 def build_model(config: ModelConfig) -> keras.Model:
     """The model that is trained.
 
@@ -116,15 +65,16 @@ def build_model(config: ModelConfig) -> keras.Model:
       A model from the inputs of `make_inputs` to `visual_embedding`, `audio_embedding`
       (unit vectors `[batch, dim]`), `visual_logits`, `audio_logits`
       `[batch, num_classes]` (with a classifier), and `visual_features`,
-      `audio_features`, the video-level features that entered; all float32.
+      `audio_features`, the video-level features that entered; at frame level also
+      `frame_visual_embedding`, `frame_audio_embedding` (unit vectors `[batch, time, dim]`,
+      zeros after a video's last second; not with joint normalisation). All float32.
     """
     inputs = make_inputs(config)
     features = {m: video_level(inputs, m) for m in MODALITIES}
+    joint = {}
     if config.normalization == "joint":
-        joint = JointNormalization(name="joint_normalization", dtype="float32")
-        normal = dict(zip(MODALITIES, joint(features["visual"], features["audio"]), strict=True))
-    else:
-        normal = {m: normalize_alone(features[m], m, config) for m in MODALITIES}
+        layer = JointNormalization(name="joint_normalization", dtype="float32")
+        joint = dict(zip(MODALITIES, layer(features["visual"], features["audio"]), strict=True))
     classifier = layers.Dense(
         config.num_classes,
         kernel_regularizer=keras.regularizers.L2(config.l2) if config.l2 else None,
@@ -134,15 +84,71 @@ def build_model(config: ModelConfig) -> keras.Model:
     )
     outputs = {}
     for modality in MODALITIES:
-        x = normal[modality]
+        parts = Parts(build_tower(modality, config))
         if config.standardize:
-            x = Standardization(name=f"{modality}_standardization", dtype="float32")(x)
-        embedding = build_tower(modality, config)(x)
-        outputs[f"{modality}_embedding"] = embedding
+            name = f"{modality}_standardization"
+            parts = Parts(parts.tower, Standardization(name=name, dtype="float32"))
+        found = embed(inputs, modality, config, parts, features[modality], joint.get(modality))
+        outputs[f"{modality}_embedding"] = found["embedding"]
+        if config.has_seconds:
+            outputs[f"frame_{modality}_embedding"] = found["frame_embedding"]
         if config.classifier:
-            outputs[f"{modality}_logits"] = classifier(embedding * config.classifier_scale)
+            scaled = found["embedding"] * config.classifier_scale
+            outputs[f"{modality}_logits"] = classifier(scaled)
         outputs[f"{modality}_features"] = features[modality]
     return keras.Model(inputs, outputs, name="yt8m_embed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The layers of a modality that have weights.
+
+    Attributes:
+      tower: from `build_tower`.
+      standardization: of what enters it, or None.
+    """
+
+    tower: keras.Model
+    standardization: layers.Layer | None = None
+
+
+def embed(
+    inputs: dict[str, keras.KerasTensor],
+    modality: str,
+    config: ModelConfig,
+    parts: Parts,
+    features,
+    normal=None,
+) -> dict[str, keras.KerasTensor]:
+    """The embedding of a modality and, at frame level, those of its seconds.
+
+    Args:
+      inputs: from `make_inputs`.
+      modality: `visual` or `audio`.
+      config: the model's configuration.
+      parts: the modality's layers.
+      features: for the whole video, `[batch, size]`.
+      normal: the same, normalised, where that takes both modalities.
+
+    Returns:
+      `embedding` `[batch, dim]` and, where `config.has_seconds`, `frame_embedding`
+      `[batch, time, dim]`.
+    """
+
+    def prepare(x, normal=None):
+        x = normalize_alone(x, modality, config) if normal is None else normal
+        return parts.standardization(x) if parts.standardization else x
+
+    found = {} if config.temporal else {"embedding": parts.tower(prepare(features, normal))}
+    if config.has_seconds:
+        decode = Dequantization(name=f"{modality}_dequantization", dtype="float32")
+        values, mask = decode(inputs[FRAME_FEATURES[modality]], inputs["num_frames"])
+        values = prepare(values)
+        if config.temporal:
+            found["embedding"], found["frame_embedding"] = parts.tower([values, mask])
+        else:
+            found["frame_embedding"] = apply_to_seconds(parts.tower, values, mask, modality)
+    return found
 
 
 def classify(model: keras.Model, embedding, config: ModelConfig):
@@ -154,7 +160,8 @@ def normalize_alone(features, modality: str, config: ModelConfig):
     """The input normalisation of one modality that has only itself."""
     if config.normalization == "none":
         return features
-    return L2Normalization(name=f"{modality}_normalization", dtype="float32")(features)
+    name = f"{modality}_normalization" + ("_of_seconds" if len(features.shape) == 3 else "")
+    return L2Normalization(name=name, dtype="float32")(features)
 
 
 def single_modality(model: keras.Model, modality: str, config: ModelConfig) -> keras.Model:
@@ -167,15 +174,30 @@ def single_modality(model: keras.Model, modality: str, config: ModelConfig) -> k
       model: from `build_model`; the weights are shared with it.
       modality: `visual` or `audio`.
       config: the model's configuration.
+
+    Returns:
+      A model from the modality's inputs to unit vectors `[batch, dim]`.
     """
+    inputs, found = _alone(model, modality, config)
+    return keras.Model(inputs, found["embedding"], name=f"embed_{modality}")
+
+
+def single_modality_seconds(
+    model: keras.Model, modality: str, config: ModelConfig
+) -> keras.Model:
+    """Like `single_modality`, to unit vectors `[batch, time, dim]` of the seconds."""
+    inputs, found = _alone(model, modality, config)
+    return keras.Model(inputs, found["frame_embedding"], name=f"embed_{modality}_frames")
+
+
+def _alone(model: keras.Model, modality: str, config: ModelConfig):
     inputs = make_inputs(config)
     name = VIDEO_FEATURES if config.feature_level == "video" else FRAME_FEATURES
     inputs = {k: v for k, v in inputs.items() if k in (name[modality], "num_frames")}
-    x = normalize_alone(video_level(inputs, modality), modality, config)
+    parts = Parts(model.get_layer(f"{modality}_tower"))
     if config.standardize:
-        x = model.get_layer(f"{modality}_standardization")(x)
-    embedding = model.get_layer(f"{modality}_tower")(x)
-    return keras.Model(inputs, embedding, name=f"embed_{modality}")
+        parts = Parts(parts.tower, model.get_layer(f"{modality}_standardization"))
+    return inputs, embed(inputs, modality, config, parts, video_level(inputs, modality))
 
 
 @dataclasses.dataclass(frozen=True)

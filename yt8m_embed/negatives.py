@@ -68,6 +68,24 @@ def choose_negatives(
     return source, tf.reduce_sum(tf.cast(pending, tf.int32))
 
 
+def fill_length(sound: tf.Tensor, num_frames: tf.Tensor, source: tf.Tensor) -> tf.Tensor:
+    """Sounds as long as the pictures they are put to: cut, or begun again where they end.
+
+    Both modalities of a batch share `num_frames`, and bytes after the end of a shorter sound
+    would count as seconds.
+
+    Args:
+      sound: `[batch, time, size]`, row i the sound of the video `source[i]`.
+      num_frames: of the batch's videos, `[batch]`.
+      source: the video that each sound comes from, `[batch]`.
+    """
+    place = tf.range(tf.shape(sound)[1])
+    own = tf.maximum(tf.gather(num_frames, source), 1)
+    repeated = tf.gather(sound, place % own[:, None], batch_dims=1)
+    exists = place < num_frames[:, None]
+    return tf.where(exists[..., None], repeated, tf.zeros([], sound.dtype))
+
+
 def mismatch_pairs(
     batch: Mapping[str, tf.Tensor], p_negative: float, seed: tf.Tensor, audio_features: tuple
 ) -> dict[str, tf.Tensor]:
@@ -89,6 +107,8 @@ def mismatch_pairs(
     mixed = dict(batch)
     for name in audio_features:
         mixed[name] = tf.gather(batch[name], source)
+        if "num_frames" in batch:
+            mixed[name] = fill_length(mixed[name], batch["num_frames"], source)
     mixed["audio_labels"] = tf.gather(batch["labels"], source)
     mixed["match"] = tf.where(tf.equal(source, tf.range(size)), 1, -1)
     mixed["unplaced"] = tf.fill([size], unplaced)

@@ -11,7 +11,7 @@ from crossmodal.benchmark import Comparison
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
 from crossmodal.reading import Records
 from crossmodal.steps import State, Steps
-from yt8m_embed import model
+from yt8m_embed import model, objectives
 from yt8m_embed import training as yt8m_training
 from yt8m_embed.configuration import EmbeddingConfig, recipe
 from yt8m_embed.input_benchmark import WINDOW, drain
@@ -46,7 +46,7 @@ class Ours:
         task = training.Task(
             make_model=lambda: model.build_model(config.model),
             make_optimizer=lambda: yt8m_training.make_optimizer(config.optimizer, run),
-            losses=yt8m_training.batch_losses(config, lambda: self.state.model),
+            losses=objectives.batch_losses(config, lambda: self.state.model),
             dataset=lambda start, worker, workers: self.dataset(),
         )
         self.strategy = strategies.make_strategy("default")
@@ -57,7 +57,7 @@ class Ours:
 
     def dataset(self) -> tf.data.Dataset:
         """Batches of training with their mismatched pairs."""
-        return self.batches.dataset(0, yt8m_training.sampler(self.config))
+        return self.batches.dataset(0, objectives.sampler(self.config))
 
     def distribute(self, dataset: tf.data.Dataset) -> tuple[object, Mapping]:
         """An iterator for `Steps`."""

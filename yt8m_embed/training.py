@@ -13,8 +13,7 @@ from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.opening import report_damage
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
 from crossmodal.reading import Holdout, Records, blocks, explained
-from crossmodal.steps import Losses
-from yt8m_embed import embedding, losses, model, negatives
+from yt8m_embed import embedding, model, objectives, second_retrieval
 from yt8m_embed.configuration import EmbeddingConfig, ModelConfig, OptimizerConfig
 from yt8m_embed.moments import gather_moments
 from yt8m_embed.reading import feature_level, open_records
@@ -86,7 +85,7 @@ def train(
         # The records are counted (and cached) once, also where the loop asks again.
         if worker not in batches:
             batches[worker] = open_training(train_records, pipeline, worker, workers)
-        return batches[worker].dataset(start_step, sampler(config))
+        return batches[worker].dataset(start_step, objectives.sampler(config))
 
     def explain(error: Exception) -> UserError | None:
         del error
@@ -102,12 +101,13 @@ def train(
     task = training.Task(
         make_model=make,
         make_optimizer=lambda: make_optimizer(config.optimizer, run),
-        losses=batch_losses(config, lambda: made[-1]),
+        losses=objectives.batch_losses(config, lambda: made[-1]),
         dataset=dataset,
         gather=config.loss.embedding_loss == "contrastive",
-        loss_features=("labels",) if config.loss.embedding_loss == "contrastive" else None,
+        loss_features=objectives.loss_features(config),
+        select=objectives.select(config),
         evaluate=evaluator(eval_records, config, data) if eval_records else None,
-        best_metric="recall@10",
+        best_metric=best_metric(config),
         explain_input_error=explain,
     )
     saved = {"embedding": configuration.to_dict(config), "data": configuration.to_dict(data)}
@@ -151,47 +151,17 @@ def open_data(
                 "without evaluations by 0"
             )
     level, eval_level = feature_level(kind), feature_level(eval_kind)
+    if level == "video" and config.model.feature_level == "frame":
+        raise ConfigurationError(
+            f"recipe {config.recipe} needs frame-level records (rgb, audio); --train_pattern="
+            f"{data.train_pattern} holds video-level ones"
+        )
     if eval_level != level:
         raise ConfigurationError(
             f"--train_pattern holds {level}-level records, --eval_pattern {eval_level}-level ones"
         )
     changed = dataclasses.replace(config.model, feature_level=level)
     return train_records, eval_records, dataclasses.replace(config, model=changed)
-
-
-def batch_losses(config: EmbeddingConfig, find_model: Callable[[], keras.Model]) -> Losses:
-    """The losses of a batch as the loop calls them.
-
-    Args:
-      config: what is trained.
-      find_model: gives the model, which the loop makes inside its strategy; the loss
-        asks it for its classifier.
-    """
-
-    def classify(embedded: tf.Tensor) -> tf.Tensor:
-        return model.classify(find_model(), embedded, config.model)
-
-    def call(outputs: dict, batch: dict, step: tf.Tensor) -> dict:
-        return losses.embedding_losses(
-            outputs,
-            batch,
-            step,
-            config.loss,
-            config.model.tower_sizes(),
-            classify if config.model.classifier else None,
-        )
-
-    return call
-
-
-def sampler(config: EmbeddingConfig) -> Callable | None:
-    """The sample phase: mismatched pairs for the cosine loss, nothing for the contrastive."""
-    if config.loss.embedding_loss == "contrastive":
-        return None
-    names = model.audio_features(config.model)
-    return lambda batch, seed: negatives.mismatch_pairs(
-        batch, config.loss.p_negative, seed, names
-    )
 
 
 def make_model(config: EmbeddingConfig, records: Records) -> keras.Model:
@@ -268,9 +238,16 @@ def evaluator(
             metrics[cutoff] = float(
                 np.mean([v for k, v in metrics.items() if k.endswith(f"/{cutoff}")])
             )
+        if config.synchronous.synchronous_weight:
+            metrics |= second_retrieval.brief(made.embed_seconds(records))
         return metrics
 
     return evaluate
+
+
+def best_metric(config: EmbeddingConfig) -> str:
+    """What chooses the checkpoint: recall of seconds where they are trained for, or of videos."""
+    return second_retrieval.BRIEF if config.synchronous.synchronous_weight else "recall@10"
 
 
 def find_workdir_data(workdir: str) -> DataConfig:
