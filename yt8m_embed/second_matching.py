@@ -143,3 +143,22 @@ def listed(queries: Sequence[VideoSeconds], best: Best, ids: Sequence[bytes]) ->
                 moment = int(best.seconds[row, rank - 1])
                 yield Match(name, second, rank, found, moment, float(score))
             row += 1
+
+
+def find_videos(videos: Iterable[VideoSeconds], ids: Sequence[str]) -> list[VideoSeconds]:
+    """The videos of these ids in the order of the ids; read no farther than to the last.
+
+    Raises:
+      UserError: an id is not among the videos.
+    """
+    found: dict[str, VideoSeconds] = {}
+    for video in videos:
+        name = video.id.decode("utf-8", "replace")
+        if name in ids:
+            found.setdefault(name, video)
+        if len(found) == len(set(ids)):
+            break
+    missing = [name for name in ids if name not in found]
+    if missing:
+        raise UserError(f"video {missing[0]!r} is not among those of --query_pattern")
+    return [found[name] for name in ids]

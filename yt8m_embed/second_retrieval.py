@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from scipy import special
 
-from crossmodal import comparison, embeddings, galleries, retrieval
+from crossmodal import comparison, embeddings, galleries, reports, retrieval
 from crossmodal.errors import UserError
 from crossmodal.retrieval import DIRECTIONS
 from yt8m_embed.embedded import VideoSeconds
@@ -193,3 +193,25 @@ def brief(videos: Iterable[VideoSeconds]) -> dict[str, float]:
         for k in CUTOFFS
     }
     return dict(means)
+
+
+def table(systems: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Results of `evaluate` by system as one table, chance first; recalls in percent."""
+    rows = []
+    keys = [key for key in next(iter(systems.values())) if key.endswith(f"@{CUTOFFS[0]}")]
+    for key in keys:
+        place, direction, metric = key.rsplit("/", 2)
+        metrics = [f"{place}/{direction}/{metric[:-1]}{k}" for k in CUTOFFS]
+        place = place.replace("_", " ").replace("/", ", N = ")
+        names = [place, reports.TITLES[direction]]
+        known = next(iter(systems.values()))
+        rows.append([*names, "chance", *(f"{100 * known[m]['chance']:.1f}" for m in metrics)])
+        for system, found in systems.items():
+            cells = [found[m] for m in metrics]
+            texts = [
+                f"{100 * c['mean']:.1f} [{100 * c['low']:.1f}, {100 * c['high']:.1f}]"
+                for c in cells
+            ]
+            rows.append([*names, system, *texts])
+    header = ["seconds", "direction", "system", *(f"R@{k} %" for k in CUTOFFS)]
+    return reports.markdown(header, rows, text_columns=3)
