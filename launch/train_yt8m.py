@@ -11,6 +11,7 @@ Example, on the bundled data (about half a minute on 2 cores):
 
 The recipe `contrastive` takes a few minutes on 27,000 videos and 2 cores; `paper` and
 `authors` take about a quarter of a second a step, of which they want 10,000 and more.
+`temporal` needs frame-level records and sees their seconds (docs/temporal.md).
 Any other number of the configuration is set by --set, for example
 --set=margin=0.1,p_negative=0.5,class_weight_step=2000.
 """
@@ -38,8 +39,11 @@ def main() -> None:
     )
     print(f"trained {result.step} steps; work folder: {FLAGS.workdir}")
     if result.best_step:
+        names = ("recall@1", "recall@10", "second_recall@1")
         scores = ", ".join(
-            f"{name} {result.best_metrics[name]:.3f}" for name in ("recall@1", "recall@10")
+            f"{name} {result.best_metrics[name]:.3f}"
+            for name in names
+            if name in result.best_metrics
         )
         print(f"best step {result.best_step} on held-out videos: {scores}")
 

@@ -3,14 +3,15 @@
     python -m testdata.make_yt8m_seconds --output=/tmp/seconds        # 240 videos, 9 MB, 4 s
 
 `train*.tfrecord` and, of other videos of the same model, `validate*.tfrecord`, in the
-format of the data set; see yt8m_embed/planted_seconds.py. With --shuffled every sound is
+format of the data set; see yt8m_embed/planted_seconds.py. `topic_model.json` is the model
+of a single second. With --shuffled every sound is
 in a random order: a control in which there is nothing to be learnt of the moment.
 """
 
 import argparse
 import os
 
-from crossmodal import tfrecord
+from crossmodal import configuration, tfrecord
 from testdata import make_yt8m
 from yt8m_embed import records
 from yt8m_embed.planted_seconds import SecondsConfiguration, draw_videos
@@ -48,6 +49,8 @@ def main() -> None:
     given = parser.parse_args()
     config = SecondsConfiguration(shuffled=given.shuffled)
     counts = (given.train_videos, given.validate_videos)
+    values = configuration.to_dict(TopicModelConfiguration())
+    configuration.save(os.path.join(given.output, "topic_model.json"), values)
     for (name, first, seed), count in zip(SPLITS, counts, strict=True):
         write_split(given.output, name, count, config, first, seed)
 
