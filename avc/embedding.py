@@ -222,15 +222,29 @@ def load(path: str | os.PathLike, checkpoint: str = "best") -> TrainedNetwork:
       UserError: there is neither.
     """
     path = os.fspath(path)
+    config = read_config(path)
+    if is_export(path):
+        return TrainedNetwork(config, load_signatures(path, ROWS), path)
+    return of_network(restore(path, config, checkpoint), config, path)
+
+
+def read_config(path: str) -> AvcConfig:
+    """The configuration in a work folder or an export.
+
+    Raises:
+      UserError: there is none.
+    """
     source = os.path.join(path, CONFIGURATION)
     saved = configuration.load(source)
     if "avc" not in saved:
         raise UserError(f"{path}: neither a work folder of train_avc nor an export of one")
     steps = saved.get("training", {}).get("max_steps")
     values = saved["avc"] | ({"max_steps": steps} if steps else {})
-    config = configuration.from_dict(AvcConfig, values, source)
-    if is_export(path):
-        return TrainedNetwork(config, load_signatures(path, ROWS), path)
+    return configuration.from_dict(AvcConfig, values, source)
+
+
+def restore(path: str, config: AvcConfig, checkpoint: str = "best") -> networks.Network:
+    """The Keras models of a work folder, with the weights of a checkpoint; see `load`."""
     network = networks.build(config.network, mismatches(config))
     checkpoints.load_chosen(path, network.training, checkpoint)
-    return of_network(network, config, path)
+    return network

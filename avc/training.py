@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
@@ -17,6 +18,9 @@ from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.opening import report_damage
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
 from crossmodal.reading import Records
+
+if TYPE_CHECKING:
+    from avc.initialization import Initialization
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +52,7 @@ def train(
     workdir: str,
     strategy: tf.distribute.Strategy | None = None,
     progress: bool = True,
+    initial: "Initialization | None" = None,
 ) -> training.Result:
     """Trains a network in a work folder, or goes on with one.
 
@@ -58,6 +63,7 @@ def train(
       workdir: the work folder.
       strategy: where TensorFlow was started for several workers; see `training.train`.
       progress: whether to show bars while reading.
+      initial: gives the network other weights before the first step; None for random ones.
 
     Raises:
       UserError: the input is bad; the line names the file, record or flag.
@@ -90,6 +96,10 @@ def train(
         network = next(each for each in made if each.training is trained)
         return score(embed_pairs(network, held_out[1], held_out[0], config), data.gallery_size)
 
+    def initialize(trained: keras.Model) -> None:
+        if initial is not None:
+            initial(next(each for each in made if each.training is trained), config)
+
     def explain(error: Exception) -> UserError | None:
         paths = [shard.path for shard in records.shards]
         return pairs.explain(error) or shards.diagnose(paths, records.schema)
@@ -106,11 +116,14 @@ def train(
         loss_features=("key",) if config.loss.objective == "infonce" else None,
         evaluate=evaluate if held_out else None,
         best_metric=best_metric(config),
+        initialize=initialize,
         explain_input_error=explain,
     )
     saved = {"avc": configuration.to_dict(config), "data": configuration.to_dict(data)}
     # The rate's staircase has no end, so that a run may go on for longer.
     del saved["avc"]["max_steps"]
+    if initial is not None and initial.sources():
+        saved["initialization"] = configuration.to_dict(initial)
     result = training.train(task, run, workdir, saved, strategy)
     report_damage(records, *([held_out[1]] if held_out else []))
     return result

@@ -103,6 +103,8 @@ class Task:
       evaluate: model -> metrics, or None for no evaluation. Runs on the chief alone: no
         `predict`, no tf.distribute inside.
       best_metric: the metric by which the best weights are chosen; higher is better.
+      initialize: called with the model before the first step, to give it other weights than
+        its initial ones; not where a run is resumed.
       explain_input_error: asked what a TensorFlow error means that may have come out of the
         dataset; the UserError it returns is raised in its place.
     """
@@ -116,6 +118,7 @@ class Task:
     select: Callable[[dict, dict], dict] | None = None
     evaluate: Callable[[keras.Model], dict[str, float] | None] | None = None
     best_metric: str = ""
+    initialize: Callable[[keras.Model], None] | None = None
     explain_input_error: Callable[[Exception], UserError | None] | None = None
 
 

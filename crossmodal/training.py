@@ -71,9 +71,10 @@ def train(
     share = replica_batch_size(config, strategy.num_replicas_in_sync)
     check_configuration(workdir, saved or {}, config, write=chief)
     state = make_state(task, config, strategy)
-    record = checkpoints.restore(workdir, state) or checkpoints.Record(
-        seed=config.seed, averaged=config.ema_decay > 0
-    )
+    record = checkpoints.restore(workdir, state)
+    if record is None:
+        initialize(task, state)
+        record = checkpoints.Record(seed=config.seed, averaged=config.ema_decay > 0)
     if chief:
         with checkpoints.writing(workdir, workdir):
             checkpoints.remove_unusable(workdir, record.step)
@@ -141,6 +142,15 @@ def make_state(task: Task, config: TrainingConfig, strategy: tf.distribute.Strat
         averaged = model.trainable_variables if config.ema_decay else []
         averages = [tf.Variable(tf.convert_to_tensor(v), trainable=False) for v in averaged]
     return State(model, optimizer, step, averages)
+
+
+def initialize(task: Task, state: State) -> None:
+    """Gives the model of a new run the weights that it is to begin with."""
+    if task.initialize is None:
+        return
+    task.initialize(state.model)
+    for average, weight in zip(state.averages, state.model.trainable_variables, strict=False):
+        average.assign(weight)
 
 
 def step_options(task: Task, config: TrainingConfig) -> StepOptions:

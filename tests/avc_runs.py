@@ -39,11 +39,15 @@ def tiny(recipe: str = "ave", **changes) -> recipes.AvcConfig:
     return recipes.override(recipes.recipe(recipe), {**TINY, **changes})
 
 
-def train(workdir, recipe: str = "ave", changes: dict | None = None, **run) -> Result:
+def train(
+    workdir, recipe: str = "ave", changes: dict | None = None, initial=None, **run
+) -> Result:
     data = DataConfig(f"{SCENES}/train*.tfrecord", f"{SCENES}/test-*.tfrecord")
     config = tiny(recipe, **(changes or {}))
     run = TrainingConfig(**{**RUN, **run})
-    return train_network(config, data, run, os.fspath(workdir), progress=False)
+    return train_network(
+        config, data, run, os.fspath(workdir), progress=False, initial=initial
+    )
 
 
 def fused_layers(strategy: str) -> list[bool]:
