@@ -20,6 +20,7 @@ EXTRAS = {
     "beam": ["apache-beam>=2.60,<2.78"],
     "media": ["av>=18,<19"],
     "flow": ["scikit-image>=0.26,<0.27"],
+    "weak": ["webvtt-py>=0.6,<0.7"],
     "pictures": ["matplotlib>=3.8,<4", "pillow>=10,<13", "scikit-learn>=1.4,<2"],
     "probe": ["av>=18,<19", "scikit-learn>=1.4,<2"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
@@ -31,6 +32,7 @@ EXTRAS["test"] = [
     *EXTRAS["beam"],
     *EXTRAS["media"],
     *EXTRAS["flow"],
+    *EXTRAS["weak"],
     *EXTRAS["pictures"],
     *EXTRAS["probe"],
     # The newest that goes with TensorFlow 2.16 and NumPy 1.

@@ -31,7 +31,7 @@ class InputFile:
     problem: str = ""
 
 
-def list_inputs(where: str) -> list[InputFile]:
+def list_inputs(where: str, flag: str = "input") -> list[InputFile]:
     """Lists the input, sorted by name.
 
     Args:
@@ -39,21 +39,22 @@ def list_inputs(where: str) -> list[InputFile]:
         by commas. Hidden files and folders are left out of a search. Files of patterns
         (where "**" stands for any folders) are named from the last folder that all patterns
         share before their first wildcards.
+      flag: the flag that named it, for the errors.
 
     Raises:
       UserError: there is no such folder or file, or no file in it.
     """
     if not where:
-        raise UserError("--input is empty: name a folder or a glob pattern")
+        raise UserError(f"--{flag} is empty: name a folder or a glob pattern")
     if tf.io.gfile.isdir(where):
         found = {_name(path, where): path for path in _search(where)}
         if not found:
-            raise UserError(f"--input={where}: holds no file")
+            raise UserError(f"--{flag}={where}: holds no file")
     elif not re.search(r"[*?\[,]", where) and not tf.io.gfile.exists(where):
-        raise UserError(f"--input={where}: there is no such folder or file")
+        raise UserError(f"--{flag}={where}: there is no such folder or file")
     else:
         patterns = where.split(",")
-        paths = {shard_plan.absolute(path) for pattern in patterns for path in _expand(pattern)}
+        paths = {shard_plan.absolute(path) for each in patterns for path in _expand(each, flag)}
         folder = _common_folder(patterns)
         found = {_name(path, folder): path for path in paths}
     described = (_describe(path, name) for name, path in found.items())
@@ -84,13 +85,13 @@ def _common_folder(patterns: Sequence[str]) -> str:
     return "/".join(level[0] for level in shared)
 
 
-def _expand(pattern: str) -> list[str]:
+def _expand(pattern: str, flag: str) -> list[str]:
     if "://" in pattern:
-        return files.expand_patterns(pattern, "input")
+        return files.expand_patterns(pattern, flag)
     # TensorFlow's own cannot stand names that are not UTF-8.
     found = [path for path in glob.glob(pattern, recursive=True) if not os.path.isdir(path)]
     if not found:
-        raise UserError(f"--input={pattern}: no file matches this pattern")
+        raise UserError(f"--{flag}={pattern}: no file matches this pattern")
     return found
 
 

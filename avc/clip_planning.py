@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 
 from avc import label_tables, splits
 from avc.clip_files import InputFile
+from avc.clips import Cut
 from avc.label_tables import Row
 from avc.splits import SplitConfig
 
@@ -35,7 +36,8 @@ class Video:
       key: the id of the video, by which it is split.
       offset_seconds: where the file begins in the video.
       labels: those of the whole file.
-      starts: labels by where clips begin in the file, in ms; empty to cut all of it.
+      starts: labels by where clips begin in the file, in ms, or by the clip where more is
+        said of it; empty to cut all of it.
       video: the id in the records: the key, with folders where several files share it.
       split: where its clips go.
     """
@@ -44,15 +46,15 @@ class Video:
     key: str
     offset_seconds: float = 0.0
     labels: list[str] = dataclasses.field(default_factory=list)
-    starts: dict[int, list[str]] = dataclasses.field(default_factory=dict)
+    starts: dict[int | Cut, list[str]] = dataclasses.field(default_factory=dict)
     video: str = ""
     split: str = ""
 
     def source(self) -> dict:
         """The same as JSON values, for the plan."""
         starts = [
-            [start / 1000, [*dict.fromkeys([*labels, *self.labels])]]
-            for start, labels in sorted(self.starts.items())
+            [_begin(clip), [*dict.fromkeys([*labels, *self.labels])], *_rest(clip)]
+            for clip, labels in sorted(self.starts.items(), key=lambda item: _order(item[0]))
         ]
         return {
             **self.file.description,
@@ -140,7 +142,7 @@ def _claim(
                 found = [None]
             for video in claimed:
                 if video.key == row.video:
-                    _add(video, start, row.labels)
+                    _add(video, _clip_of(row, start), row.labels)
         for file in found:
             left_out.append(_left_out(row, file, status, reason))
     for file in inputs:
@@ -161,9 +163,31 @@ def _left_out(row: Row, file: InputFile | None, status: str, reason: str) -> dic
     }
 
 
-def _add(video: Video, start: int | None, labels: Sequence[str]) -> None:
-    known = video.labels if start is None else video.starts.setdefault(start, [])
+def _add(video: Video, clip: int | Cut | None, labels: Sequence[str]) -> None:
+    known = video.labels if clip is None else video.starts.setdefault(clip, [])
     known += [label for label in labels if label not in known]
+
+
+def _clip_of(row: Row, start: int | None) -> int | Cut | None:
+    """The clip of a row that begins at `start` (ms) of the file."""
+    if start is None or (row.seconds is None and row.frame_seconds is None):
+        return start
+    frame = None
+    if row.frame_seconds is not None:
+        frame = round(row.frame_seconds - row.start_seconds, 3)
+    return Cut(start / 1000, row.seconds, frame)
+
+
+def _begin(clip: int | Cut) -> float:
+    return clip.start_seconds if isinstance(clip, Cut) else clip / 1000
+
+
+def _rest(clip: int | Cut) -> list[float | None]:
+    return [clip.seconds, clip.frame_seconds] if isinstance(clip, Cut) else []
+
+
+def _order(clip: int | Cut) -> tuple[float, ...]:
+    return (_begin(clip), *(-1.0 if value is None else value for value in _rest(clip)))
 
 
 class _Names:

@@ -5,11 +5,12 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+import av
 import numpy as np
 
 from avc import pictures
 from avc.audio_decoding import Anchor, SampleWindow, resample
-from avc.clips import Clip, MediaConfig
+from avc.clips import Clip, Cut, MediaConfig
 from avc.frame_grid import FrameGrid
 from avc.media_files import MediaError, TimedFrame, Track
 
@@ -62,26 +63,30 @@ class ClipReader:
     def consecutive(self) -> Iterator[Clip]:
         """Yields one clip after the other, to the end."""
         for start in itertools.count(Fraction(0), self.length):
-            clip = self._clip(start)
+            clip = self._clip(start, self.length)
             if len(clip.samples):
                 yield clip
             if len(clip.samples) < self._index(start + self.length) - self._index(start):
                 self._note_damage()
                 return
 
-    def beginning_at(self, starts: Sequence[float]) -> Iterator[Clip]:
+    def beginning_at(self, starts: Sequence[float | Cut]) -> Iterator[Clip]:
         """Yields the clip at each start: what `consecutive` gives for the same seconds."""
-        for seconds in starts:
-            start = Fraction(seconds).limit_denominator(10**6)
+        for wanted in starts:
+            cut = wanted if isinstance(wanted, Cut) else Cut(wanted)
+            start = Fraction(cut.start_seconds).limit_denominator(10**6)
             if start < 0:
-                raise MediaError(self.path, f"a clip is to begin at {seconds} s")
+                raise MediaError(self.path, f"a clip is to begin at {cut.start_seconds} s")
+            length = self.length
+            if cut.seconds is not None:
+                length = Fraction(cut.seconds).limit_denominator(1000)
             self.close()
             self.video, frames = self._open_at("video", start, start)
             self.audio, sounds = self._open_at("audio", start, start - _SETTLED)
             self._start(frames, sounds, self.anchor)
-            clip = self._clip(start)
+            clip = self._clip(start, length, cut.frame_seconds)
             yield clip
-            if len(clip.samples) < self._index(start + self.length) - self._index(start):
+            if len(clip.samples) < self._index(start + length) - self._index(start):
                 self._note_damage()
 
     def _start(
@@ -102,12 +107,12 @@ class ClipReader:
     def _index(self, seconds: Fraction) -> int:
         return round(seconds * self.config.sample_rate_hz)
 
-    def _clip(self, start: Fraction) -> Clip:
-        first, last = self._index(start), self._index(start + self.length)
+    def _clip(self, start: Fraction, length: Fraction, only: float | None = None) -> Clip:
+        first, last = self._index(start), self._index(start + length)
         samples = self.sounds.read(first, last)
-        stop = min(start + self.length, Fraction(first + len(samples), self.config.sample_rate_hz))
+        stop = min(start + length, Fraction(first + len(samples), self.config.sample_rate_hz))
         steps, frames = [], []
-        for step, frame in self.grid.read(start, stop):
+        for step, frame in self._shown(start, stop, only):
             steps.append(step)
             frames.append(self.encoder.encode(frame, self.pixel_aspect))
         if self.grid.end is not None:
@@ -119,6 +124,22 @@ class ClipReader:
             samples=samples,
             sample_rate_hz=self.config.sample_rate_hz,
         )
+
+    def _shown(
+        self, start: Fraction, stop: Fraction, only: float | None
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The pictures of a clip, or that of one moment; goes on to the clip's end."""
+        if only is None:
+            yield from self.grid.read(start, stop)
+            return
+        step = round(Fraction(only) / self.step)
+        at, rest = start + step * self.step, start
+        if at < stop:
+            rest = at + self.step
+            yield from ((step, frame) for _, frame in self.grid.read(at, min(rest, stop)))
+        # The clip ends where the pictures do.
+        for _ in self.grid.read(rest, stop):
+            pass
 
     def _open_at(
         self, kind: str, start: Fraction, needed: Fraction

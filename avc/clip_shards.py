@@ -16,12 +16,12 @@ import tensorflow as tf
 
 from avc import clip_filters, encoding, flow, records
 from avc.flow import FlowConfig
-from avc.media import Clip, MediaConfig, MediaError, Source
+from avc.media import Clip, Cut, MediaConfig, MediaError, Source
 from crossmodal import tfrecord
 from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import UserError
 
-Read = Callable[[str, MediaConfig, Sequence[float] | None], Iterator[Source | Clip]]
+Read = Callable[[str, MediaConfig, Sequence[float | Cut] | None], Iterator[Source | Clip]]
 
 # How the reasons of avc.media begin, and what the manifest calls them.
 _STATUSES = {
@@ -134,7 +134,7 @@ def _convert_file(
     number = 0
     try:
         with local_file(source["path"]) as path:
-            starts = None if wanted is None else [start for start, _ in wanted]
+            starts = None if wanted is None else [_cut(*each) for each in wanted]
             answers = read(path, config.media, starts)
             found = next(answers)
             about |= {
@@ -146,11 +146,12 @@ def _convert_file(
             }
             for clip in answers:
                 labels = source["labels"] if wanted is None else wanted[number][1]
+                name = _clip_name(clip, starts and starts[number], source)
                 number += 1
-                yield _convert_clip(clip, about, labels, source["offset_seconds"], config)
+                yield _convert_clip(clip, {**about, "id": name}, labels, config)
     except MediaError as error:
         row = {**about, "status": _status(error.reason), "reason": error.reason}
-        for start, labels in [] if wanted is None else wanted[number:]:
+        for start, labels, *_ in [] if wanted is None else wanted[number:]:
             yield {**row, "start_seconds": start, "labels": labels}, None
         if wanted is None or number == len(wanted):
             yield row, None
@@ -159,17 +160,30 @@ def _convert_file(
             yield {**about, "status": "too_short", "reason": "holds no clip"}, None
 
 
+def _cut(start: float, labels: list[str], *rest: float | None) -> float | Cut:
+    del labels
+    return Cut(start, *rest) if rest else start
+
+
+def _clip_name(clip: Clip, cut: float | Cut | None, source: dict) -> str:
+    """The clip's id; several may begin at one time and differ in length or picture."""
+    start = round(1000 * (source["offset_seconds"] + clip.start_seconds))
+    name = f"{source['video']}_{start:09}"
+    if isinstance(cut, Cut):
+        for mark, value in (("s", cut.seconds), ("f", cut.frame_seconds)):
+            name += "" if value is None else f"_{mark}{round(1000 * value):06}"
+    return name
+
+
 def _convert_clip(
-    clip: Clip, about: dict, labels: list[str], offset_seconds: float, config: ClipConfig
+    clip: Clip, about: dict, labels: list[str], config: ClipConfig
 ) -> tuple[dict, bytes | None]:
     seconds = len(clip.samples) / clip.sample_rate_hz
-    start = round(1000 * (offset_seconds + clip.start_seconds))
     row = {
         **about,
         "start_seconds": clip.start_seconds,
         "seconds": seconds,
         "labels": labels,
-        "id": f"{about['video']}_{start:09}",
     }
     status, reason = _judge(clip, seconds, config)
     row |= {"status": status, "reason": reason}

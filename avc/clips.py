@@ -67,6 +67,22 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True)
+class Cut:
+    """Which clip is wanted, where its start alone does not tell.
+
+    Attributes:
+      start_seconds: since the file's first picture.
+      seconds: length; None for `clip_seconds`.
+      frame_seconds: the moment since the clip's start whose picture is the only one, to the
+        nearest step of the grid; None for all pictures.
+    """
+
+    start_seconds: float
+    seconds: float | None = None
+    frame_seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Clip:
     """Some seconds of a file.
 

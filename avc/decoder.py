@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from avc import media, single_track
-from avc.media import Clip, MediaConfig, MediaError, Source
+from avc.media import Clip, Cut, MediaConfig, MediaError, Source
 from crossmodal.conversion_workers import describe_end
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -32,7 +32,7 @@ class Decoder:
         self._process: subprocess.Popen | None = None
 
     def read(
-        self, path: str, config: MediaConfig, starts: Sequence[float] | None = None
+        self, path: str, config: MediaConfig, starts: Sequence[float | Cut] | None = None
     ) -> Iterator[Source | Clip]:
         """What `media.probe` says of a file, then the clips of `media.read_clips`.
 
@@ -128,7 +128,7 @@ def _start() -> subprocess.Popen:
 
 
 def _read_clips(
-    path: str, config: MediaConfig, starts: Sequence[float] | None
+    path: str, config: MediaConfig, starts: Sequence[float | Cut] | None
 ) -> Iterator[Source | Clip]:
     yield media.probe(path, config)
     yield from media.read_clips(path, config, starts)

@@ -3,7 +3,8 @@
 Four forms are read; what a file holds tells which one it is:
 
   simple      `clip,start_seconds,labels,split`, with a header; all but `clip` may be left
-              out. Labels are separated by ";", since names hold commas.
+              out. Labels are separated by ";", since names hold commas. `seconds` and
+              `frame_seconds` say how long a clip is, and which one picture it has.
   AudioSet    `# YTID, start_seconds, end_seconds, positive_labels` and rows like
               `--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"`
   VGGSound    `YouTube ID, start seconds, label, train/test`, without a header
@@ -22,7 +23,7 @@ from crossmodal import files
 from crossmodal.errors import UserError
 
 SPLITS = ("train", "test")
-COLUMNS = ("clip", "start_seconds", "labels", "split")
+COLUMNS = ("clip", "start_seconds", "labels", "split", "seconds", "frame_seconds")
 SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".mov", ".m4v", ".flv", ".ts")
 _CUT = re.compile(r"(?P<video>.+)_(?P<start>\d{6})(\.\w+)?")
 
@@ -37,6 +38,9 @@ class Row:
       start_seconds: where the clip begins in the video; None for all of the video.
       labels: names or ids, as the table has them.
       split: "train" or "test" where the table says it, else None.
+      seconds: the clip's length; None for that of the conversion.
+      frame_seconds: the moment in the video whose picture is the clip's only one; None for
+        pictures all along.
     """
 
     clip: str
@@ -44,6 +48,8 @@ class Row:
     start_seconds: float | None
     labels: tuple[str, ...]
     split: str | None = None
+    seconds: float | None = None
+    frame_seconds: float | None = None
 
 
 class _Unreadable(Exception):
@@ -120,17 +126,36 @@ def _simple(header: Sequence[str]) -> Callable[[Sequence[str]], Row]:
         values = dict(zip(header, cells, strict=True))
         if not values["clip"]:
             raise _Unreadable("clip is empty")
-        start = values.get("start_seconds", "")
+        start, seconds, frame = _clip_times(values)
         labels = [label.strip() for label in values.get("labels", "").split(";")]
         return Row(
             values["clip"],
             video_name(values["clip"]),
-            _seconds(start) if start else None,
+            start,
             tuple(label for label in labels if label),
             _split(values.get("split", "")) or None,
+            seconds,
+            frame,
         )
 
     return parse
+
+
+def _clip_times(values: dict[str, str]) -> tuple[float | None, float | None, float | None]:
+    """Start and length of a clip, and the moment of its only picture, as far as they are said."""
+    start, seconds, frame = (
+        _seconds(values[name]) if values.get(name) else None
+        for name in ("start_seconds", "seconds", "frame_seconds")
+    )
+    if start is None and (seconds is not None or frame is not None):
+        raise _Unreadable("has seconds or frame_seconds, but no start_seconds")
+    if seconds == 0:
+        raise _Unreadable("seconds is 0")
+    if frame is not None and frame < start:
+        raise _Unreadable(f"frame_seconds {frame:g} is before start_seconds {start:g}")
+    if frame is not None and seconds is not None and frame >= start + seconds:
+        raise _Unreadable(f"frame_seconds {frame:g} is after the clip's end")
+    return start, seconds, frame
 
 
 def _audioset(cells: Sequence[str]) -> Row:

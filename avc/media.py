@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 from avc import pictures
 from avc.clip_reader import ClipReader, first_of, open_tracks, pixel_aspect
-from avc.clips import Clip, MediaConfig, Source
+from avc.clips import Clip, Cut, MediaConfig, Source
 from avc.media_files import MediaError
 
-__all__ = ["Clip", "MediaConfig", "MediaError", "Source", "probe", "read_clips"]
+__all__ = ["Clip", "Cut", "MediaConfig", "MediaError", "Source", "probe", "read_clips"]
 
 
 def probe(path: str, config: MediaConfig | None = None) -> Source:
@@ -43,14 +43,15 @@ def probe(path: str, config: MediaConfig | None = None) -> Source:
 
 
 def read_clips(
-    path: str, config: MediaConfig, starts: Sequence[float] | None = None
+    path: str, config: MediaConfig, starts: Sequence[float | Cut] | None = None
 ) -> Iterator[Clip]:
     """Cuts a file into clips; memory is bounded by one of them.
 
     Args:
       path: a file on a local disk, of any container and codec that FFmpeg decodes.
       config: how.
-      starts: seconds at which clips begin; None cuts the whole file into consecutive clips.
+      starts: seconds at which clips begin, or clips of which more is said; None cuts the
+        whole file into consecutive clips.
 
     Yields:
       Clips in order, or one for each of `starts`, in their order. The last of a file is as

@@ -1,11 +1,9 @@
 """Flags of every command that trains: where, on what, for how long, on which devices."""
 
-import ast
-
 from absl import flags
 
 from crossmodal import strategies, training
-from crossmodal.errors import ConfigurationError
+from launch import assignments
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("train_pattern", None, "Shards to train on: glob patterns, by commas.")
@@ -42,29 +40,7 @@ def changes() -> dict[str, object]:
       ConfigurationError: a part of --set is not name=value.
     """
     sizes = {flag: FLAGS[flag].value for flag in ("batch_size", "max_steps") if FLAGS[flag].value}
-    return sizes | dict(assignment(item) for item in FLAGS.set)
-
-
-def assignment(item: str) -> tuple[str, object]:
-    """The field and the value that `name=value` says.
-
-    Raises:
-      ConfigurationError: it says none.
-    """
-    name, equals, text = item.partition("=")
-    if not equals:
-        raise ConfigurationError(f"{item!r}: write name=value")
-    return name, literal(text)
-
-
-def literal(text: str) -> object:
-    """A number, a tuple written 512x256, or the text itself."""
-    if "x" in text and all(part.isdigit() for part in text.split("x")):
-        return tuple(int(part) for part in text.split("x"))
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    return sizes | dict(assignments.assignment(item) for item in FLAGS.set)
 
 
 def run_config(

@@ -183,6 +183,39 @@ def test_a_folder_becomes_records_and_every_file_has_a_row(tmp_path, videos):
     assert {p: p.stat().st_mtime_ns for p in output.rglob("*")} == before
 
 
+def test_a_row_may_ask_for_one_picture_and_its_sound(tmp_path, videos, here):
+    table = write_table(
+        tmp_path,
+        "clip,start_seconds,seconds,frame_seconds,labels\n"
+        "f,0,1.6,0.8,olive oil\nf,0,2.0,1.0,pan\nf,0.52,1,1,none\ne,30,1,30.4,fig\n"
+        "f,2,20,12,late\n",
+    )
+    output = tmp_path / "out"
+    run(videos, output, label_tables=table, split=SplitConfig(0))
+    found = {row["id"]: row for row in manifest(output)}
+    held = records(output)
+    expected = {
+        "f_000000000_s001600_f000800": ("f", 20, 0.8, 1.6, b"olive oil"),
+        "f_000000000_s002000_f001000": ("f", 25, 1.0, 2.0, b"pan"),
+        "f_000000520_s001000_f000480": ("f", 25, 0.48, 1.0, b"none"),
+        "e_000030000_s001000_f000400": ("e_000030", 10, 0.4, 1.0, b"fig"),
+    }
+    whole = {
+        name: next(media.read_clips(str(videos / f"{name}.mp4"), SMALL))
+        for name in ("e_000030", "f")
+    }
+    for name, (file, step, seconds, length, label) in expected.items():
+        record = held[found[name]["shard"]][int(found[name]["record"])]
+        (jpeg,) = record["frames"].bytes_list.value
+        assert jpeg == whole[file].frames[step]
+        assert record["frame_seconds"].float_list.value == pytest.approx([seconds])
+        assert record["num_samples"].int64_list.value == [round(length * 48000)]
+        assert record["labels"].bytes_list.value == [label]
+        assert found[name]["status"] == "written"
+    late = found["f_000002000_s020000_f010000"]
+    assert (late["status"], late["reason"]) == ("too_short", "begins after the end of the file")
+
+
 def test_tables_give_labels_starts_and_splits(tmp_path, videos, here):
     table = write_table(
         tmp_path,

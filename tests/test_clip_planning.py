@@ -205,3 +205,23 @@ def test_files_are_dealt_out_to_shards(number, asked, expected):
     assert [s["file"] for s in made.sources[1]] == [
         f"{i:06}.mp4" for i in range(1, number, expected)
     ]
+
+
+def test_clips_of_their_own_length_and_picture_are_kept_apart():
+    rows = [
+        Row("ID", "ID", 0.0, ("a",), None, 16.0, 6.0),
+        Row("ID", "ID", 0.0, ("b",), None, 17.0, 7.0),
+        Row("ID", "ID", 0.0, ("c",)),
+        Row("ID", "ID", 0.0, ("d",), None, 16.0, 6.0),
+        Row("ID", "ID", 30.0, ("e",), None, 20.0, 40.0),
+    ]
+    whole, cut = files("x/ID.mp4"), files("ID_000030.mp4", "x/ID.mp4")
+    (video,) = clip_planning.assign(whole, rows, None, SplitConfig()).videos
+    assert video.source()["starts"] == [
+        [0.0, ["c"]],
+        [0.0, ["a", "d"], 16.0, 6.0],
+        [0.0, ["b"], 17.0, 7.0],
+        [30.0, ["e"], 20.0, 10.0],
+    ]
+    first, _ = clip_planning.assign(cut, rows, None, SplitConfig()).videos
+    assert first.source()["starts"] == [[0.0, ["e"], 20.0, 10.0]]

@@ -129,3 +129,31 @@ def test_real_tables_are_read_whole(real_data):
     with open(path, newline="") as file:
         assert names == [",".join(cells) for cells in csv.reader(file)]
     assert len({row.labels for row in vggsound}) > 300
+
+
+def test_rows_may_say_how_long_a_clip_is_and_which_picture_it_has(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "clip,start_seconds,seconds,frame_seconds,labels\nv,2.5,20,12.5,fig\nw,3,,4,\nx,3,1,,\n"
+    )
+    found = label_tables.read(str(tmp_path / "t.csv"))
+    assert found == [
+        Row("v", "v", 2.5, ("fig",), None, 20.0, 12.5),
+        Row("w", "w", 3.0, (), None, None, 4.0),
+        Row("x", "x", 3.0, (), None, 1.0, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (",20,", "has seconds or frame_seconds, but no start_seconds"),
+        ("2,0,", "seconds is 0"),
+        ("2,20,1", "frame_seconds 1 is before start_seconds 2"),
+        ("2,20,22", "frame_seconds 22 is after the clip's end"),
+        ("2,a,", "'a' is not a time"),
+    ],
+)
+def test_a_clip_that_cannot_be_is_one_line(tmp_path, cells, message):
+    (tmp_path / "t.csv").write_text(f"clip,start_seconds,seconds,frame_seconds\nv,{cells}\n")
+    with pytest.raises(UserError, match=f"line 2: {message}"):
+        label_tables.read(str(tmp_path / "t.csv"))

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from avc import media
-from avc.media import MediaConfig, MediaError, probe, read_clips
+from avc.media import Cut, MediaConfig, MediaError, probe, read_clips
 from crossmodal.errors import ConfigurationError, UserError
 
 CONFIG = MediaConfig()
@@ -126,6 +126,22 @@ def test_any_start(timed):
     assert 0 < len(last.samples) <= 4800 + 2000
     assert numbers(last)[0] == 97
     assert after.frames == [] and len(after.samples) == 0
+
+
+def test_a_clip_of_another_length_with_one_picture(timed):
+    # The third moment is between two steps of the grid, the fourth after the file's end.
+    cuts = [Cut(2.0, 1.2, 0.4), Cut(1.0), Cut(0.3, 2.0, 1.01), Cut(3.0, 20.0, 10.0), Cut(2.0, 0.4)]
+    clips = list(read_clips(str(timed), HALVES, cuts))
+    assert [numbers(clip) for clip in clips[:1] + clips[2:4]] == [[60], [32], []]
+    assert numbers(clips[1]) == list(range(25, 45)) and numbers(clips[4]) == list(range(50, 60))
+    assert [clip.frame_seconds.tolist() for clip in clips[:1] + clips[2:3]] == [[0.4], [1.0]]
+    lengths = [len(clip.samples) / clip.sample_rate_hz for clip in clips]
+    assert lengths[:3] == [1.2, 0.8, 2.0] and lengths[4] == 0.4
+    longest = MediaConfig(clip_seconds=20.0)
+    (rest,) = read_clips(str(timed), longest, [3.0])
+    assert len(clips[3].samples) == len(rest.samples)
+    for clip in clips[:3]:
+        assert likeness(clip.samples, odd_media.sound(at(clip))) > 0.99
 
 
 def test_a_clip_that_begins_before_the_file_is_refused(tmp_path):

@@ -16,7 +16,7 @@ ALLOWED = {
 }
 NETWORK_FILES = (
     "networks", "trunks", "motion_trunks", "resnet", "convolutions", "heads", "losses",
-    "spectrogram", "augmentation", "derangement", "visual_inputs",
+    "spectrogram", "augmentation", "derangement", "visual_inputs", "instance_pooling",
 )
 YT8M_FILES = (
     "model", "towers", "layers", "temporal_layers", "losses", "synchronous_losses",
