@@ -3,17 +3,19 @@
 Objects that Sound (Arandjelovic & Zisserman 2018), figures 2 and 4. Numbers that the paper
 does not give are marked (open). `resnet18` is of Feng et al. 2020, Self-Supervised
 Audio-Visual Representation Learning for in-the-wild Videos, which gives no more than its kind,
-the size of its embeddings and the distance.
+the size of its embeddings and the distance. `davenet` is of Boggust et al. 2019, Grounding Spoken
+Words in Unlabeled Video.
 """
 
 import dataclasses
 
+from avc.matchmap_config import MatchmapConfig
 from avc.spectrogram import SpectrogramConfig
 from avc.visual_inputs import VisualInputs
 from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import ConfigurationError
 
-NETWORKS = ("l3", "ave", "avol", "ave_mf", "ave_of", "resnet18")
+NETWORKS = ("l3", "ave", "avol", "ave_mf", "ave_of", "resnet18", "davenet")
 POOLINGS = ("max", "soft")
 
 
@@ -22,9 +24,10 @@ class NetworkConfig:
     """A network and its sizes.
 
     Attributes:
-      network: `l3`, `ave`, `avol` or `resnet18`.
+      network: one of NETWORKS.
       image_size: pixels a side of the frame.
-      width: filters of the four blocks, as multiples of 64, 128, 256 and 512.
+      width: filters of the four blocks, as multiples of 64, 128, 256 and 512; of `davenet` as
+        multiples of those of `avc.davenet_trunks`.
       visual_blocks: of the picture's trunk. The paper's four see 133 pixels around a place,
         60 % of its picture; of a picture of 96 pixels that is all, and a place that sees all
         need not be where the object is. Three see 61.
@@ -37,7 +40,8 @@ class NetworkConfig:
       temporal_pool: of its pooling after all blocks but the last (open).
       num_flows: fields of optical flow that `ave_of` sees, around the moment.
       flow_reach: what their largest byte stands for; that of the records, see avc.flow.
-      embedding_dim: of the fully connected layers; for L3 of the layer after the fusion.
+      embedding_dim: of the fully connected layers; for L3 of the layer after the fusion; for
+        `davenet` of the last convolutions.
       unit_embeddings: whether `resnet18` compares unit vectors, as AVE does, so that distances
         and with them the sigmoid's inputs are bounded, and a search by cosine ranks as the
         distance does (open).
@@ -49,6 +53,7 @@ class NetworkConfig:
         size is open).
       score_threshold: the distance, or score, at which the network is undecided at first
         (open).
+      matchmap: of `davenet`.
       batch_norm_momentum: of the moving statistics (open).
       initializer: of convolutions and dense layers (open).
       l2: half the sum of the squares of all kernels times this is added to the loss: the
@@ -75,6 +80,7 @@ class NetworkConfig:
     temperature: float = 1.0
     score_scale: float = 3.0
     score_threshold: float = 1.0
+    matchmap: MatchmapConfig = dataclasses.field(default_factory=MatchmapConfig)
     batch_norm_momentum: float = 0.9
     initializer: str = "he_normal"
     l2: float = 1e-5
@@ -103,6 +109,11 @@ class NetworkConfig:
             raise ConfigurationError(
                 "visual_blocks is 1: the last block of `ave_of` joins two streams of the others"
             )
+        if self.matchmap.image_weights != "none" and self.width != 1:
+            raise ConfigurationError(
+                f"width is {self.width}: image_weights={self.matchmap.image_weights} are those of"
+                " a VGG16, of width 1"
+            )
         check_range("embedding_dim", self.embedding_dim, 1, 65_536)
         check_range("temperature", self.temperature, 1e-6, 1e6)
         check_range("score_scale", self.score_scale, 1e-6, 1e6)
@@ -121,6 +132,16 @@ class NetworkConfig:
             return VisualInputs(False, num_frames=self.num_frames)
         flows = self.num_flows if self.network == "ave_of" else 0
         return VisualInputs(num_flows=flows, flow_reach=self.flow_reach)
+
+    @property
+    def masks_sound(self) -> bool:
+        """Whether the network takes `num_samples`: how long each sound of a batch is."""
+        return self.network == "davenet"
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """The names of what the network takes of the sound."""
+        return ("waveform", "num_samples") if self.masks_sound else ("waveform",)
 
     @property
     def segment_samples(self) -> int:

@@ -62,6 +62,7 @@ def measure(
     with explained(records):
         for batch in stream.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
             given = {x: unit_range(x, batch[x].astype(np.float32)) for x in visual.names}
+            given |= {name: batch[name] for name in config.network.heard}
             given["waveform"] = batch["waveform"].astype(np.float32) / 32768
             logits = call_in_parts(call, given)["logits"]
             right.append(logits.argmax(1) == batch["label"])

@@ -32,7 +32,9 @@ class TrainedNetwork:
     Frames are uint8 `[n, height, width, 3]`, RGB, of any size: of each the middle square
     of `crop_share` times the shorter side is scaled to the network's `image_size`. Waveforms
     are `[n, samples]`, mono, of `sample_rate_hz`, in [-1, 1] or int16: of each the middle
-    `segment_seconds` are taken, and a shorter one has silence around it.
+    `segment_seconds` are taken, and a shorter one has silence around it. A network that masks
+    sounds takes a shorter one as it is: `num_samples` `[n]` says how many samples each row has
+    from its beginning, where that is not all of the row.
 
     Where a network takes several frames of a moment, `frames` are `[n, T, height, width, 3]`, on
     the pairs' grid with the moment in the middle. Where it takes optical flow, `flow` is
@@ -76,31 +78,41 @@ class TrainedNetwork:
         given = checked_pictures(frames, flow, self.config.network)
         return self.functions["embed_image"](given)["embedding"]
 
-    def embed_audio(self, waveforms: np.ndarray) -> np.ndarray:
+    def embed_audio(
+        self, waveforms: np.ndarray, num_samples: np.ndarray | None = None
+    ) -> np.ndarray:
         """Embeds sounds: float32 `[n, d]`.
 
         Raises:
           UserError: the shape is not that of waveforms, or a value is not finite or too large.
         """
-        given = {"waveform": checked_waveforms(waveforms)}
+        given = checked_sounds(waveforms, num_samples, self.config.network)
         return self.functions["embed_audio"](given)["embedding"]
 
     def compare(
-        self, frames: np.ndarray, waveforms: np.ndarray, flow: np.ndarray | None = None
+        self,
+        frames: np.ndarray,
+        waveforms: np.ndarray,
+        flow: np.ndarray | None = None,
+        num_samples: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         """Judges pairs, row by row.
 
         Returns:
           `corresponds` `[n]`, the probability that picture and sound belong together;
           `logits` `[n, 2]`, `visual_embedding` and `audio_embedding` `[n, d]`; `heatmap`
-          `[n, height, width]` where the network localises.
+          `[n, height, width]` where the network localises; of a DAVEnet also `similarity` `[n]`
+          and `matchmap` `[n, steps, height, width]`.
 
         Raises:
           UserError: frames or waveforms are none, or not equally many.
         """
-        return self.functions["correspond"](pairs(frames, waveforms, flow, self.config.network))
+        config = self.config.network
+        return self.functions["correspond"](pairs(frames, waveforms, flow, config, num_samples))
 
-    def localize(self, frames: np.ndarray, waveforms: np.ndarray) -> np.ndarray:
+    def localize(
+        self, frames: np.ndarray, waveforms: np.ndarray, num_samples: np.ndarray | None = None
+    ) -> np.ndarray:
         """Where in each picture its sound comes from.
 
         Returns:
@@ -111,17 +123,23 @@ class TrainedNetwork:
         """
         if not self.localizes:
             name = self.config.network.network
-            raise UserError(f"{self.source}: a network `{name}` does not localise; avol does")
-        given = pairs(frames, waveforms, None, self.config.network)
+            raise UserError(
+                f"{self.source}: a network `{name}` does not localise; avol and davenet do"
+            )
+        given = pairs(frames, waveforms, None, self.config.network, num_samples)
         return self.functions["localize"](given)["heatmap"]
 
 
 def pairs(
-    frames: np.ndarray, waveforms: np.ndarray, flow: np.ndarray | None, config: NetworkConfig
+    frames: np.ndarray,
+    waveforms: np.ndarray,
+    flow: np.ndarray | None,
+    config: NetworkConfig,
+    num_samples: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Checked pictures and waveforms, equally many; raises UserError as the checks do."""
+    """Checked pictures and sounds, equally many; raises UserError as the checks do."""
     found = checked_pictures(frames, flow, config)
-    found["waveform"] = checked_waveforms(waveforms)
+    found |= checked_sounds(waveforms, num_samples, config)
     if len(frames) != len(found["waveform"]):
         raise UserError(
             f"{len(frames)} frames and {len(found['waveform'])} waveforms are no pairs"
@@ -169,6 +187,38 @@ def checked_frames(frames: np.ndarray, number: int = 0) -> np.ndarray:
     if 0 in frames.shape[1:]:
         raise UserError(f"frames of shape {frames.shape} hold no pixel")
     return frames
+
+
+def checked_sounds(
+    waveforms: np.ndarray, num_samples: np.ndarray | None, config: NetworkConfig
+) -> dict[str, np.ndarray]:
+    """What a network takes of the sound, by name.
+
+    Raises:
+      UserError: it is not what the network takes, or a sound has no sample.
+    """
+    found = {"waveform": checked_waveforms(waveforms)}
+    if not config.masks_sound:
+        if num_samples is not None:
+            raise UserError(f"a network `{config.network}` takes no num_samples")
+        return found
+    number, width = found["waveform"].shape
+    if num_samples is None:
+        num_samples = np.full(number, width)
+    num_samples = np.asarray(num_samples)
+    if num_samples.shape != (number,) or num_samples.dtype.kind not in "iu":
+        raise UserError(
+            f"num_samples is {num_samples.dtype} {num_samples.shape}: it must be integers"
+            f" [{number}], one for each waveform"
+        )
+    wrong = (num_samples < 1) | (num_samples > width)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise UserError(
+            f"waveform of row {row} has {num_samples[row]} samples: it must have at least one and"
+            f" at most the {width} of its row"
+        )
+    return {**found, "num_samples": num_samples.astype(np.int32)}
 
 
 def checked_waveforms(waveforms: np.ndarray) -> np.ndarray:

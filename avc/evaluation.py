@@ -91,7 +91,7 @@ def evaluation_batches(
     Yields:
       `id`, `video`, `frame_seconds`, `key`; `frame` float32 [n, size, size, 3] in [0, 1], or
       what else the network sees (`avc.visual_inputs`), and `waveform` float32 [n, samples] in
-      [-1, 1].
+      [-1, 1], with `num_samples` [n] where the network masks sounds.
     """
     check_choice("moment", moment, MOMENTS)
     plain = dataclasses.replace(
@@ -110,7 +110,7 @@ def evaluation_batches(
         if moment == "middle":
             return draw_middle(example, plain, frames, encoding, visual)
         drawn = pairs.draw(example, plain, frames, encoding, folded(seed, 0, index), visual)
-        return {name: drawn[name][0] for name in (*KEPT, *visual.names, "waveform")}
+        return {name: drawn[name][0] for name in (*KEPT, *visual.names, *config.network.heard)}
 
     stream = blocks(records).unbatch().enumerate()
     stream = stream.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(ROWS)
@@ -120,6 +120,7 @@ def evaluation_batches(
             yield {
                 **{name: batch[name] for name in (*KEPT, "key")},
                 **{x: unit_range(x, batch[x].astype(np.float32)) for x in visual.names},
+                **{name: batch[name] for name in config.network.heard},
                 "waveform": batch["waveform"].astype(np.float32) / 32768,
             }
 
@@ -141,8 +142,8 @@ def draw_middle(
       visual: what is to be seen at that moment.
 
     Returns:
-      `id`, `video`, `frame_seconds`, what is seen and `waveform` as `avc.pairs.draw` gives
-      them for one pair.
+      `id`, `video`, `frame_seconds`, what is seen and heard as `avc.pairs.draw` gives them
+      for one pair.
 
     Raises:
       tf.errors.InvalidArgumentError: the clip has no frame, or another sample rate.
@@ -159,9 +160,9 @@ def draw_middle(
         example, times, moment, config.grid_samples, visual, frame_config, chance
     )
     start = middle - config.segment_samples // 2
-    waveform = sounds.cut_segments(samples, start[None], config.segment_samples)[0]
+    seen |= pairs.cut(samples, start[None], config)
     kept = {"id": example["id"], "video": example["video"], "frame_seconds": seconds}
-    return {**kept, **{name: value[0] for name, value in seen.items()}, "waveform": waveform}
+    return {**kept, **{name: value[0] for name, value in seen.items()}}
 
 
 def embed_pairs(
@@ -191,8 +192,9 @@ def embed_pairs(
     for batch in evaluation_batches(records, encoding, config, seed, moment):
         partner, valid = (np.asarray(each) for each in derange(batch["key"]))
         seen = {name: batch[name] for name in config.network.visual.names}
-        own = call_in_parts(call, {**seen, "waveform": batch["waveform"]})
-        other = call_in_parts(call, {**seen, "waveform": batch["waveform"][partner]})
+        heard = {name: batch[name] for name in config.network.heard}
+        own = call_in_parts(call, {**seen, **heard})
+        other = call_in_parts(call, {**seen, **{k: v[partner] for k, v in heard.items()}})
         found = {
             **{name: batch[name] for name in KEPT},
             "level_dbfs": levels(batch["waveform"]),

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from avc import serving
+from avc.configuration import NetworkConfig
 from avc.embedding import TrainedNetwork
 from avc.recipes import AvcConfig
 from crossmodal import checkpoints, configuration, files
@@ -117,6 +118,13 @@ def _motion_lines(config: AvcConfig) -> list[str]:
     return lines
 
 
+def _shorter(network: NetworkConfig) -> str:
+    """What becomes of a short sound."""
+    if network.masks_sound:
+        return "of a shorter one `num_samples`, from the beginning of its row"
+    return "silence surrounds a shorter one"
+
+
 def model_card(
     config: AvcConfig,
     signatures: Mapping[str, Signature],
@@ -136,10 +144,12 @@ def model_card(
     ]
     pair = "`visual_embedding`, `audio_embedding`, `logits`, `corresponds`"
     pair += ", `heatmap`" if "localize" in signatures else ""
+    map_ = ", `matchmap`" if network.masks_sound else ""
+    pair += f"{map_}, `similarity`" if map_ else ""
     gives = {
         "correspond": pair,
         "serving_default": pair,
-        "localize": "`heatmap`, `corresponds`",
+        "localize": f"`heatmap`, `corresponds`{map_}",
     }
     for name, signature in signatures.items():
         takes = ", ".join(f"`{s.name}` {s.dtype.name} {s.shape}" for s in signature.inputs)
@@ -155,7 +165,7 @@ def model_card(
         f" {config.frames.crop_share:g} of the shorter side, as {network.image_size} pixels.",
         *_motion_lines(config),
         f"- `waveform`: mono, {audio.sample_rate_hz} Hz, in [-1, 1]; the middle"
-        f" {network.segment_seconds:g} s count, and silence surrounds a shorter one.",
+        f" {network.segment_seconds:g} s count, and {_shorter(network)}.",
         f"- Embeddings are {'unit vectors' if unit else 'not normalised'}; `corresponds` is a"
         " probability.",
     ]

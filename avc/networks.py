@@ -1,10 +1,11 @@
-"""L3-Net, AVE-Net and AVOL-Net: a table of how they end, on the same trunks.
+"""A table of networks: how each ends, and its trunks.
 
-Objects that Sound, figures 2 and 4. Every network takes what its `NetworkConfig.visual` names
-(`frame` [batch, size, size, 3] in [0, 1]; `frames` [batch, T, size, size, 3]; `flow` [batch,
-size, size, 2 L] in [-1, 1], see `avc.motion`) and `waveform` [batch, samples] in [-1, 1], and
-returns `logits` [batch, 2], `visual_embedding` and `audio_embedding` [batch, d] and, where it
-localises, `heatmap` [batch, height, width] in [0, 1].
+Objects that Sound, figures 2 and 4, and others. Every network takes what its
+`NetworkConfig.visual` names (`frame` [batch, size, size, 3] in [0, 1]; `frames` [batch, T, size,
+size, 3]; `flow` [batch, size, size, 2 L] in [-1, 1], see `avc.motion`) and `waveform` [batch,
+samples] in [-1, 1], and returns `logits` [batch, 2], `visual_embedding` and `audio_embedding`
+[batch, d] and, where it localises, `heatmap` [batch, height, width] in [0, 1]. One whose sounds
+may differ in length takes besides `num_samples` [batch], samples from each row's beginning.
 
 For training it begins with what `avc.pairs` draws: bytes and 16-bit samples, with the changes
 of colour and loudness that are made here. With `partner_offset` [batch, K], how many rows
@@ -14,34 +15,16 @@ trunks.
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import keras
 from keras import layers, ops
 
-from avc import heads, motion_trunks, trunks
+from avc import davenet, heads, motion_trunks, trunks
 from avc.augmentation import Colours, Displacements, Loudness
 from avc.configuration import NetworkConfig
-
-Tensors = dict[str, keras.KerasTensor]
+from avc.parts import Parts, Tensors
 
 OFFSET, MISMATCHED = "partner_offset", "mismatched_logits"
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """What follows the trunks.
-
-    Attributes:
-      visual, audio: what the head compares, batch first.
-      embeddings: `visual_embedding` and `audio_embedding`.
-      compare: (visual, audio) -> `logits` and, where it localises, `heatmap`.
-    """
-
-    visual: keras.KerasTensor
-    audio: keras.KerasTensor
-    embeddings: Tensors
-    compare: Callable[[keras.KerasTensor, keras.KerasTensor], Tensors]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,20 +49,30 @@ def build(config: NetworkConfig, mismatches: int = 1) -> Network:
         the others. Unless it is 0, there is one more input, `partner_offset` [batch,
         mismatches], and one more output, `mismatched_logits` [batch, mismatches, 2].
     """
-    shapes = config.visual.shapes(config.image_size)
-    inputs = {
-        **{name: keras.Input(shape, name=name) for name, shape in shapes.items()},
-        "waveform": keras.Input((config.segment_samples,), name="waveform"),
-    }
-    visual = _see(inputs, config)
-    audio = trunks.sound_trunk(inputs["waveform"], config)
-    parts = TABLE[config.network](visual, audio, config)
+    inputs = _inputs(config)
+    parts = TABLE[config.network](inputs, config)
     features = {"visual": parts.visual, "audio": parts.audio}
     towers = keras.Model(inputs, {**features, **parts.embeddings}, name="towers")
     return Network(
         _join(inputs, inputs, towers, parts, config.network),
         _join_training(config, towers, parts, mismatches),
     )
+
+
+def _inputs(config: NetworkConfig, picture: str = "float32", sound: str = "float32") -> Tensors:
+    shapes = config.visual.shapes(config.image_size)
+    # A sound of its own length, or of several with their lengths, may be as long as it likes.
+    samples = None if config.masks_sound else config.segment_samples
+    found = {name: keras.Input(s, name=name, dtype=picture) for name, s in shapes.items()}
+    found["waveform"] = keras.Input((samples,), name="waveform", dtype=sound)
+    if config.masks_sound:
+        found["num_samples"] = keras.Input((), name="num_samples", dtype="int32")
+    return found
+
+
+def _trunks(inputs: Tensors, config: NetworkConfig) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """What the trunks make of picture and sound."""
+    return _see(inputs, config), trunks.sound_trunk(inputs["waveform"], config)
 
 
 def _see(inputs: Tensors, config: NetworkConfig) -> keras.KerasTensor:
@@ -100,19 +93,21 @@ def _join(
     outputs = {**found, **parts.compare(visual, audio)}
     if OFFSET in inputs:
         partners = PartnerRows(name="mismatch")(audio, inputs[OFFSET])
-        outputs[MISMATCHED] = parts.compare(visual, partners)["logits"]
+        other = parts.compare(visual, partners)
+        if parts.observe:
+            outputs = parts.observe(outputs, other, inputs[OFFSET])
+        outputs[MISMATCHED] = other["logits"]
+    outputs.pop("places", None)
+    if inputs is not pair and parts.maps_in_training:
+        outputs |= {"visual_map": visual, "audio_map": audio}
     return keras.Model(inputs, outputs, name=name)
 
 
 def _join_training(
     config: NetworkConfig, towers: keras.Model, parts: Parts, mismatches: int
 ) -> keras.Model:
-    shapes = config.visual.shapes(config.image_size)
-    drawn = {
-        **{name: keras.Input(shape, name=name, dtype="uint8") for name, shape in shapes.items()},
-        "waveform": keras.Input((config.segment_samples,), name="waveform", dtype="int16"),
-        **{name: keras.Input((), name=name) for name in ("brightness", "saturation", "gain")},
-    }
+    drawn = _inputs(config, "uint8", "int16")
+    drawn |= {name: keras.Input((), name=name) for name in ("brightness", "saturation", "gain")}
     pair = augment(drawn)
     if mismatches:
         drawn[OFFSET] = keras.Input((mismatches,), name=OFFSET, dtype="int32")
@@ -128,12 +123,14 @@ def augment(drawn: Tensors) -> Tensors:
     if "flow" in drawn:
         pair["flow"] = Displacements(name="displacements")(drawn["flow"])
     pair["waveform"] = Loudness(name="loudness")(drawn["waveform"], drawn["gain"])
+    if "num_samples" in drawn:
+        pair["num_samples"] = drawn["num_samples"]
     return pair
 
 
 @keras.saving.register_keras_serializable("avc")
 class PartnerRows(layers.Layer):
-    """For each row those so many rows further: `[batch, d]`, `[batch, K]` to `[batch, K, d]`."""
+    """For each row those so many further: `[batch, ...]`, `[batch, K]` to `[batch, K, ...]`."""
 
     def call(self, rows, offset):
         """Takes rows i + offset[i]."""
@@ -141,12 +138,13 @@ class PartnerRows(layers.Layer):
         return ops.take(rows, own[:, None] + offset, axis=0)
 
     def compute_output_shape(self, rows_shape, offset_shape):
-        """`[batch, K, d]`."""
-        return (*offset_shape, rows_shape[-1])
+        """`[batch, K, ...]`."""
+        return (*offset_shape, *rows_shape[1:])
 
 
-def _l3(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkConfig) -> Parts:
+def _l3(inputs: Tensors, config: NetworkConfig) -> Parts:
     """Figure 2d: pooled features, joined by two dense layers."""
+    visual, audio = _trunks(inputs, config)
     visual = layers.GlobalMaxPooling2D(name="visual_pool4")(visual)
     audio = layers.GlobalMaxPooling2D(name="audio_pool4")(audio)
     fusion = heads.Fusion(
@@ -160,8 +158,9 @@ def _l3(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkConf
     )
 
 
-def _ave(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkConfig) -> Parts:
+def _ave(inputs: Tensors, config: NetworkConfig) -> Parts:
     """Figure 2c: dense layers in each tower, unit vectors, their distance."""
+    visual, audio = _trunks(inputs, config)
     visual = _unit(_dense(layers.GlobalMaxPooling2D(name="visual_pool4")(visual), config, "visual"))
     audio = _unit(_dense(layers.GlobalMaxPooling2D(name="audio_pool4")(audio), config, "audio"))
     distance = heads.Distance(config.score_scale, config.score_threshold, name="fc3")
@@ -173,12 +172,13 @@ def _ave(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkCon
     )
 
 
-def _avol(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkConfig) -> Parts:
+def _avol(inputs: Tensors, config: NetworkConfig) -> Parts:
     """Figure 4: no pooling of the picture, products with the sound, their largest.
 
     `visual_embedding` is the mean over the picture, as a place that answers to no sound
     stays near zero; the paper retrieves with AVE only.
     """
+    visual, audio = _trunks(inputs, config)
     visual = _dense(visual, config, "visual")  # on [.., h, w, d] this is conv5 and conv6, 1x1
     audio = _dense(layers.GlobalMaxPooling2D(name="audio_pool4")(audio), config, "audio")
     score_map = heads.ScoreMap(config.score_scale, config.score_threshold, name="conv7")
@@ -211,7 +211,7 @@ def _named(visual: keras.KerasTensor, audio: keras.KerasTensor) -> Tensors:
     return {"visual_embedding": visual, "audio_embedding": audio}
 
 
-def _resnet18(visual: keras.KerasTensor, audio: keras.KerasTensor, config: NetworkConfig) -> Parts:
+def _resnet18(inputs: Tensors, config: NetworkConfig) -> Parts:
     """Feng et al. 2020, figure 1: ResNet18s that end in embeddings, and their distance.
 
     The softmax of `heads.Distance` is a sigmoid of the distance, scaled and shifted.
@@ -228,7 +228,8 @@ def _resnet18(visual: keras.KerasTensor, audio: keras.KerasTensor, config: Netwo
         )(pooled)
         return _unit(embedding) if config.unit_embeddings else embedding
 
-    visual, audio = embed(visual, "visual"), embed(audio, "audio")
+    seen, heard = _trunks(inputs, config)
+    visual, audio = embed(seen, "visual"), embed(heard, "audio")
     distance = heads.Distance(config.score_scale, config.score_threshold, name="distance")
     return Parts(
         visual,
@@ -245,4 +246,5 @@ TABLE = {
     "ave_mf": _ave,
     "ave_of": _ave,
     "resnet18": _resnet18,
+    "davenet": davenet.parts,
 }

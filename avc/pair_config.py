@@ -7,6 +7,7 @@ from crossmodal.errors import ConfigurationError
 
 NEGATIVES = ("independent", "in_batch")
 NEGATIVES_FROM = ("other_video", "any_time")
+SHORT_SOUNDS = ("surround", "mask")
 MISMATCHED_GRIDS = ("same", "none")
 
 
@@ -20,6 +21,9 @@ class PairConfig:
       grid_seconds: frames and sounds are at multiples of it, in both classes.
       misalignment_seconds: the most that the middle of the sound is away from the
         frame, in both classes; 0 for exact alignment. Objects that Sound: 1.
+      short_sounds: what becomes of a sound that is shorter than `segment_seconds`: `surround`,
+        silence on both sides; or `mask`: it begins with the first sample, and `num_samples`
+        says where it ends.
       gain: share by which loudness is changed at the most.
       negatives: `independent`, as in the paper: each pair is drawn to be true or not, and
         a mismatched one takes a sound that was drawn for this. Or `in_batch`: all pairs
@@ -39,6 +43,7 @@ class PairConfig:
     segment_seconds: float = 1.0
     grid_seconds: float = 0.04
     misalignment_seconds: float = 1.0
+    short_sounds: str = "surround"
     gain: float = 0.1
     negatives: str = "in_batch"
     negatives_from: str = "other_video"
@@ -54,6 +59,7 @@ class PairConfig:
         check_range("segment_seconds", self.segment_seconds, 1 / self.sample_rate_hz, 3600)
         check_range("misalignment_seconds", self.misalignment_seconds, 0, 3600)
         check_range("gain", self.gain, 0, 0.99)
+        check_choice("short_sounds", self.short_sounds, SHORT_SOUNDS)
         check_choice("negatives", self.negatives, NEGATIVES)
         check_choice("negatives_from", self.negatives_from, NEGATIVES_FROM)
         check_range("positive_rate", self.positive_rate, 0, 1)

@@ -23,7 +23,7 @@ from crossmodal.errors import UserError
 Tensors = dict[str, tf.Tensor]
 
 # What belongs to a sound and goes with it into another pair.
-SOUND = ("waveform", "gain", "audio_start_seconds")
+SOUND = ("waveform", "gain", "audio_start_seconds", "num_samples")
 
 
 def draw(
@@ -38,8 +38,8 @@ def draw(
 
     The moment of a pair is one of the grid, from the first frame on, such that the sound
     lies within the clip; of a clip that is shorter than the sound, the sound holds all,
-    and silence around it. The frame is the one that is shown at that moment: a still
-    picture is held once, and goes with all of the sound.
+    and silence around it, or with `short_sounds=mask` behind it. The frame is the one that
+    is shown at that moment: a still picture is held once, and goes with all of the sound.
 
     Args:
       example: one parsed record of `avc.records.clip`, without a batch dimension.
@@ -59,6 +59,8 @@ def draw(
         gain: float32 [P], for `avc.augmentation`.
         audio_start_seconds: float32 [P], from the clip's start; negative where silence
           comes before the clip.
+        num_samples: int32 [P], with `short_sounds=mask`: how many samples there are; the rest
+          of the waveform is zero.
       and for `independent` a second sound, for a mismatched pair: `other_waveform`,
       `other_gain`, `other_audio_start_seconds`, and `other_mismatches` (bool [P]): it is
       from another moment and makes a mismatched pair with the own frame.
@@ -70,6 +72,9 @@ def draw(
     number = config.pairs_per_read
     chance = _Chances(number, 13, seed)
     samples = sounds.decode_sound(checked_audio(example, config, visual), audio_encoding)
+    if config.short_sounds == "mask":
+        with tf.control_dependencies([heard(example, samples)]):
+            samples = tf.identity(samples)
     num_samples = tf.size(samples)
     times = example["frame_seconds"][: example["num_frames"]]
     times = tf.cast(tf.round(times * config.sample_rate_hz), tf.int32)
@@ -86,6 +91,9 @@ def draw(
         frame_config, chance.several(frames.COLOUR_CHANCES)
     )
 
+    # A masked sound begins with the clip at the earliest.
+    earliest = 0 if config.short_sounds == "mask" else tf.int32.min
+
     def sound_for(frame: tf.Tensor, on_grid: bool = True) -> Tensors:
         middle = moments.draw_sounds(frame, num_samples, config, chance.one())
         start = middle * config.grid_samples - config.segment_samples // 2
@@ -94,9 +102,9 @@ def draw(
             off_grid = tf.random.stateless_uniform([number], tf.random.fold_in(seed, 1))
             start = moments.leave_grid(start, num_samples, config, off_grid)
         return {
-            "waveform": sounds.cut_segments(samples, start, config.segment_samples),
+            **cut(samples, start, config),
             "gain": 1 + config.gain * (2 * chance.one() - 1),
-            "audio_start_seconds": _seconds(start, config),
+            "audio_start_seconds": _seconds(tf.maximum(start, earliest), config),
         }
 
     pairs = {
@@ -116,6 +124,19 @@ def draw(
         pairs |= {f"other_{name}": value for name, value in other.items()}
         pairs["other_mismatches"] = mismatches
     return pairs
+
+
+def cut(samples: tf.Tensor, start: tf.Tensor, config: PairConfig) -> Tensors:
+    """`waveform` and, with `short_sounds=mask`, `num_samples` of pieces of a clip's sound."""
+    if config.short_sounds == "mask":
+        waveform, there = sounds.cut_beginnings(samples, start, config.segment_samples)
+        return {"waveform": waveform, "num_samples": there}
+    return {"waveform": sounds.cut_segments(samples, start, config.segment_samples)}
+
+
+def heard(example: Mapping[str, tf.Tensor], samples: tf.Tensor) -> tf.Operation:
+    """Checks that a clip has a sound; a network that masks sounds has no mean of none."""
+    return tf.debugging.Assert(tf.size(samples) > 0, [example["id"], "has no sound"])
 
 
 def _seconds(samples: tf.Tensor, config: PairConfig) -> tf.Tensor:
@@ -206,7 +227,7 @@ def combine(batch: Mapping[str, tf.Tensor], config: PairConfig, seed: tf.Tensor)
     wanted = tf.random.stateless_uniform(tf.shape(own), label_seed) >= config.positive_rate
     placed = wanted & (mismatches | valid)
     source = tf.where(placed & ~mismatches, partner, own)
-    for name in SOUND:
+    for name in (name for name in SOUND if name in pairs):
         other = tf.gather(pairs.pop(f"other_{name}"), source)
         choice = placed[:, None] if other.shape.rank == 2 else placed
         pairs[name] = tf.where(choice, other, pairs[name])

@@ -18,11 +18,13 @@ from typing import Any
 from avc.configuration import NetworkConfig
 from avc.frames import FrameConfig
 from avc.pair_config import PairConfig
+from avc.spectrogram import SpectrogramConfig
 from crossmodal import configuration
 from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import ConfigurationError
 
-OBJECTIVES = ("correspondence", "infonce")
+OBJECTIVES = ("correspondence", "infonce", "triplet")
+OPTIMIZERS = ("adam", "sgd")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +32,10 @@ class LossConfig:
     """What is made small.
 
     Attributes:
-      objective: `correspondence`, or `infonce`: every sound of the batch against every
-        picture.
+      objective: `correspondence`; `infonce`: every sound of the batch against every picture;
+        or `triplet` of a DAVEnet, see `avc.triplet`.
       contrast_temperature: of `infonce`.
+      margin: of `triplet`.
       negatives_within: clips in a row among which mismatched pairs are sought, so that a
         batch gives the same pairs on one replica as on several; a divisor of a replica's
         part of the batch.
@@ -43,6 +46,7 @@ class LossConfig:
 
     objective: str = "correspondence"
     contrast_temperature: float = 0.07
+    margin: float = 1.0
     negatives_within: int = 64
     negatives_per_clip: int = 1
 
@@ -50,22 +54,27 @@ class LossConfig:
         """Raises ConfigurationError for a value outside its choices or range."""
         check_choice("objective", self.objective, OBJECTIVES)
         check_range("contrast_temperature", self.contrast_temperature, 1e-4, 1e4)
+        check_range("margin", self.margin, 0, 1e6)
         check_range("negatives_within", self.negatives_within, 2, 1_000_000)
         check_range("negatives_per_clip", self.negatives_per_clip, 1, self.negatives_within - 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam and its schedule.
+    """The optimiser and its schedule.
 
     Attributes:
+      optimizer: `adam` or `sgd`.
+      momentum: of `sgd`.
       learning_rate: the first.
       decay_rate: the rate is multiplied by it every `decay_epochs`.
       decay_epochs: passes over as many clips as there are.
-      weight_decay: decoupled from the gradient (AdamW), of kernels; 0 where `l2` does it.
+      weight_decay: decoupled from the gradient (as in AdamW), of kernels; 0 where `l2` does it.
       clip_norm: largest norm of the whole gradient; 0 for none.
     """
 
+    optimizer: str = "adam"
+    momentum: float = 0.9
     learning_rate: float = 1e-4
     decay_rate: float = 0.94
     decay_epochs: float = 16.0
@@ -74,6 +83,8 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError for a value outside its range."""
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_range("momentum", self.momentum, 0, 1)
         check_range("learning_rate", self.learning_rate, 1e-9, 1e3)
         check_range("decay_rate", self.decay_rate, 1e-6, 1)
         check_range("decay_epochs", self.decay_epochs, 1e-6, 1e9)
@@ -109,6 +120,16 @@ class AvcConfig:
                 raise ConfigurationError(f"{paths[0]} is {first} and {paths[1]} {second}")
         if self.loss.objective == "infonce" and self.pairs.negatives != "in_batch":
             raise ConfigurationError("objective infonce needs negatives in_batch")
+        fits = self.network.network == "davenet" and self.pairs.negatives == "in_batch"
+        if self.loss.objective == "triplet" and not fits:
+            raise ConfigurationError(
+                "objective triplet needs network davenet and negatives in_batch"
+            )
+        if self.network.masks_sound != (self.pairs.short_sounds == "mask"):
+            raise ConfigurationError(
+                f"short_sounds is {self.pairs.short_sounds} and network {self.network.network}:"
+                " a davenet masks short sounds, and others have silence around them"
+            )
 
 
 # What two parts must agree in, and is changed in both by one name.
@@ -165,6 +186,46 @@ PAPERS = {
         batch_size=256,
         max_steps=400_000,
     ),
+    "davenet": _named(
+        "davenet",
+        network=NetworkConfig(
+            network="davenet",
+            segment_seconds=2.0,
+            audio=SpectrogramConfig(
+                sample_rate_hz=16_000,
+                window_seconds=0.025,
+                hop_seconds=0.01,
+                fft_length=400,
+                window="hamming",
+                remove_mean=True,
+                pre_emphasis=0.97,
+                spectrum="power",
+                mel_bands=40,
+                lowest_hz=20.0,
+                highest_hz=8000.0,
+                logarithm="decibel",
+                epsilon=1e-10,
+                # Normalised by the network's first layer.
+                mean=0.0,
+                deviation=1.0,
+            ),
+            embedding_dim=1024,
+            l2=5e-7,
+        ),
+        pairs=PairConfig(
+            sample_rate_hz=16_000,
+            segment_seconds=2.0,
+            grid_seconds=1.0,
+            misalignment_seconds=0.0,
+            short_sounds="mask",
+        ),
+        loss=LossConfig(objective="triplet", negatives_within=100),
+        optimizer=OptimizerConfig(
+            optimizer="sgd", learning_rate=1e-3, decay_rate=0.1, decay_epochs=40.0
+        ),
+        batch_size=100,
+        max_steps=500_000,
+    ),
 }
 
 # A 96-pixel picture, 64 Mel bands by 50 columns of sound, a quarter of the filters. Decoding
@@ -206,10 +267,26 @@ SMALL_OF = {
         "batch_size": 64,
     },
 }
-
-RECIPES = PAPERS | {
-    f"{name}_small": override(
-        config, {**SMALL, **SMALL_OF.get(name, {}), "recipe": f"{name}_small"}
-    )
-    for name, config in PAPERS.items()
+# Of other trunks and another sound, nothing of the above is small: all that differs.
+SMALL_DAVENET = {
+    "image_size": 96,
+    "crop_share": 1.0,
+    "width": 0.125,
+    "embedding_dim": 128,
+    "image_normalization": True,
+    "pairs_per_read": 8,
+    "negatives_within": 50,
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "decay_rate": 0.3,
+    "decay_epochs": 16.0,
+    "max_steps": 1500,
 }
+
+
+def _small(name: str) -> dict[str, Any]:
+    own = SMALL_DAVENET if name == "davenet" else {**SMALL, **SMALL_OF.get(name, {})}
+    return {**own, "recipe": f"{name}_small"}
+
+
+RECIPES = PAPERS | {f"{name}_small": override(c, _small(name)) for name, c in PAPERS.items()}

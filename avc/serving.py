@@ -27,6 +27,8 @@ Tensors = dict[str, tf.Tensor]
 FRAME = tf.TensorSpec((None, None, None, 3), tf.uint8, "frame")
 JPEG = tf.TensorSpec((None,), tf.string, "jpeg")
 WAVEFORM = tf.TensorSpec((None, None), tf.float32, "waveform")
+NUM_SAMPLES = tf.TensorSpec((None,), tf.int32, "num_samples")
+HEARD = ("waveform", "num_samples")
 
 
 def fit_waveforms(waveform: tf.Tensor, samples: int) -> tf.Tensor:
@@ -43,6 +45,27 @@ def fit_waveforms(waveform: tf.Tensor, samples: int) -> tf.Tensor:
     padded = tf.pad(waveform, [[0, 0], [missing // 2, missing - missing // 2]])
     start = (tf.shape(padded)[1] - samples) // 2
     return tf.ensure_shape(padded[:, start : start + samples], [None, samples])
+
+
+def fit_lengths(
+    waveform: tf.Tensor, num_samples: tf.Tensor, samples: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The middle of sounds that are longer; shorter ones as they are.
+
+    Args:
+      waveform: float32 [batch, any number of samples]; each sound begins with its row.
+      num_samples: int32 [batch], of each sound; the row holds as many, or more.
+      samples: how many the network takes.
+
+    Returns:
+      float32 [batch, samples], and how many samples of each there are, int32 [batch]; at least
+      1, as of nothing there is no mean.
+    """
+    number = tf.clip_by_value(num_samples, 1, tf.maximum(tf.shape(waveform)[1], 1))
+    start = tf.maximum(number - samples, 0) // 2
+    padded = tf.pad(waveform, [[0, 0], [0, samples]])
+    fitted = tf.gather(padded, start[:, None] + tf.range(samples), axis=1, batch_dims=1)
+    return fitted, tf.minimum(number, samples)
 
 
 def decode_frames(jpeg: tf.Tensor, config: FrameConfig) -> tf.Tensor:
@@ -98,6 +121,11 @@ def visual_specs(config: NetworkConfig) -> tuple[tf.TensorSpec, ...]:
     return tuple(specs[name] for name in config.visual.names)
 
 
+def heard_specs(config: NetworkConfig) -> tuple[tf.TensorSpec, ...]:
+    """What clients send of the sound."""
+    return (WAVEFORM, NUM_SAMPLES) if config.masks_sound else (WAVEFORM,)
+
+
 def in_unit(frame: tf.Tensor) -> tf.Tensor:
     """Pictures uint8 as float32 in [0, 1]."""
     return tf.cast(frame, tf.float32) / 255
@@ -110,15 +138,16 @@ def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
     width, 3] of a network that takes several; besides `flow` float32 [batch, height, width,
     2 * fields], in its own pixels, of one that takes it), `embed_jpeg` (`jpeg`, files [batch];
     not where one file does not show what the network takes) and `embed_audio` (`waveform`
-    float32 [batch, samples] in [-1, 1]) give `embedding` [batch, d]. `correspond`, which is
-    also the `serving_default`, takes what `embed_image` does and `waveform`, row by row, and
+    float32 [batch, samples] in [-1, 1]; of a network that masks sounds also `num_samples` int32
+    [batch], of each row from its beginning) give `embedding` [batch, d]. `correspond`, which is
+    also the `serving_default`, takes what `embed_image` and `embed_audio` do, row by row, and
     gives both embeddings, `logits` [batch, 2], `corresponds`, the probability [batch], and
     where the network localises, `heatmap` [batch, height, width] of the squares that it sees;
-    there `localize` gives `heatmap` and `corresponds` alone.
+    there `localize` gives `heatmap` and `corresponds` alone, and `matchmap` if there is one.
     """
     frames, samples = config.frames.evaluation(), config.network.segment_samples
     visual, audio = (tower(network.deployed, name) for name in ("visual", "audio"))
-    seen = visual_specs(config.network)
+    seen, heard = visual_specs(config.network), heard_specs(config.network)
 
     def look(given: tuple[tf.Tensor, ...]) -> Tensors:
         found = dict(zip((spec.name for spec in seen), given, strict=True))
@@ -138,30 +167,34 @@ def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
         pictures = {"frame": in_unit(decode_frames(jpeg, frames))}
         return {"embedding": visual(pictures, training=False)}
 
-    def embed_audio(waveform: tf.Tensor) -> Tensors:
-        given = {"waveform": fit_waveforms(waveform, samples)}
-        return {"embedding": audio(given, training=False)}
+    def listen(given: tuple[tf.Tensor, ...]) -> Tensors:
+        if len(given) == 1:
+            return {"waveform": fit_waveforms(given[0], samples)}
+        return dict(zip(HEARD, fit_lengths(*given, samples), strict=True))
+
+    def embed_audio(*given: tf.Tensor) -> Tensors:
+        return {"embedding": audio(listen(given), training=False)}
 
     def correspond(*given: tf.Tensor) -> Tensors:
-        *pictures, waveform = given
-        pair = {**look(tuple(pictures)), "waveform": fit_waveforms(waveform, samples)}
+        pair = {**look(given[: len(seen)]), **listen(given[len(seen) :])}
         outputs = network.deployed(pair, training=False)
         return {**outputs, "corresponds": tf.nn.softmax(outputs["logits"])[:, 1]}
 
     def localize(*given: tf.Tensor) -> Tensors:
         found = correspond(*given)
-        return {name: found[name] for name in ("heatmap", "corresponds")}
+        wanted = ("heatmap", "corresponds", "matchmap")
+        return {name: found[name] for name in wanted if name in found}
 
     found = {
         "embed_image": Signature(embed_image, seen),
-        "embed_audio": Signature(embed_audio, (WAVEFORM,)),
-        "correspond": Signature(correspond, (*seen, WAVEFORM)),
-        "serving_default": Signature(correspond, (*seen, WAVEFORM)),
+        "embed_audio": Signature(embed_audio, heard),
+        "correspond": Signature(correspond, (*seen, *heard)),
+        "serving_default": Signature(correspond, (*seen, *heard)),
     }
     if seen == (FRAME,):
         found["embed_jpeg"] = Signature(embed_jpeg, (JPEG,))
     if "heatmap" in network.deployed.output:
-        found["localize"] = Signature(localize, (*seen, WAVEFORM))
+        found["localize"] = Signature(localize, (*seen, *heard))
     return found
 
 
@@ -177,7 +210,10 @@ def tower_signatures(network: Network, config: NetworkConfig) -> dict[str, Signa
         spec = tf.TensorSpec((None, *shape), tf.float32, name)
 
         def embed(values: tf.Tensor) -> Tensors:
-            return {"embedding": model({name: values}, training=False)}
+            given = {name: values}
+            if modality == "audio" and config.masks_sound:  # all of it is sound
+                given["num_samples"] = tf.fill(tf.shape(values)[:1], shape[0])
+            return {"embedding": model(given, training=False)}
 
         return Signature(embed, (spec,))
 
@@ -189,7 +225,7 @@ def tower_signatures(network: Network, config: NetworkConfig) -> dict[str, Signa
 
 
 def tower(deployed: keras.Model, modality: str) -> Callable[..., tf.Tensor]:
-    """The part of a network from its visual inputs, or the waveform, alone to its embedding."""
+    """The part of a network from its visual inputs, or the sound's, alone to its embedding."""
     towers = deployed.get_layer("towers")
-    given = {x.name: x for x in towers.inputs if (x.name == "waveform") == (modality == "audio")}
+    given = {x.name: x for x in towers.inputs if (x.name in HEARD) == (modality == "audio")}
     return keras.Model(given, towers.output[f"{modality}_embedding"], name=f"embed_{modality}")

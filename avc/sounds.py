@@ -37,10 +37,31 @@ def cut_segments(samples: tf.Tensor, starts: tf.Tensor, length: int) -> tf.Tenso
     Returns:
       [n, length].
     """
+    return _cut(samples, starts, length, True)
+
+
+def cut_beginnings(
+    samples: tf.Tensor, starts: tf.Tensor, length: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same, each piece from what there is of it on: zeros come after it only.
+
+    Args:
+      samples, starts, length: see `cut_segments`.
+
+    Returns:
+      [n, length], and how many samples of each piece there are, int32 [n].
+    """
+    number = tf.shape(samples)[0]
+    begins = tf.clip_by_value(starts, 0, number)
+    there = tf.clip_by_value(starts + length, begins, number) - begins
+    return _cut(samples, starts, length, False), there
+
+
+def _cut(samples: tf.Tensor, starts: tf.Tensor, length: int, in_place: bool) -> tf.Tensor:
     number = tf.shape(samples)[0]
     begins = tf.clip_by_value(starts, 0, number)
     ends = tf.clip_by_value(starts + length, begins, number)
-    lacking = tf.clip_by_value(-starts, 0, length)
+    lacking = tf.clip_by_value(-starts, 0, length) if in_place else tf.zeros_like(starts)
 
     def piece(begin: tf.Tensor, end: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
         after = length - before - (end - begin)

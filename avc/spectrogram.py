@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from avc import mel
+from avc.masks import inside
 from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import ConfigurationError
 
@@ -32,13 +34,19 @@ class SpectrogramConfig:
       hop_seconds: from one window to the next, a whole number of samples.
       fft_length: at least the window's samples, which are padded with zeros to it.
       window: `hann` or `hamming`, periodic.
+      remove_mean: whether the sound's mean is subtracted first: a constant part is no sound.
+      pre_emphasis: share of each sample that is subtracted from the next one, which raises
+        high frequencies; 0 for none.
       spectrum: `magnitude` or `power` (its square). It is not divided by the window's
         sum: a full-scale tone reaches a magnitude of a quarter of the window's samples.
       mel_bands: bands of the Mel scale into which the frequencies are summed before the
-        logarithm, triangles of height 1; 0 for none, as in the paper.
+        logarithm; 0 for none, as in the paper.
+      mel_scale: `htk` or `slaney`, see `avc.mel`.
       lowest_hz, highest_hz: where the first band begins and the last one ends.
-      epsilon: added before the natural logarithm. The default lies some 20 dB above the
-        magnitude of 16-bit sound's rounding noise and 100 dB below a full-scale tone.
+      logarithm: `natural`, of the spectrum plus epsilon; or `decibel`, 10 log10 of a power, 20
+        log10 of a magnitude, of at least epsilon, relative to 1.
+      epsilon: see `logarithm`. The default lies some 20 dB above the magnitude of 16-bit
+        sound's rounding noise and 100 dB below a full-scale tone.
       mean: subtracted from the logarithm. The default and that of `deviation` are about
         those of everyday recordings (ESC-10 and a few videos: -4.5 and 2.6, -5.2 and 2.1).
       deviation: what the difference is divided by; another base is another deviation.
@@ -49,10 +57,14 @@ class SpectrogramConfig:
     hop_seconds: float = 0.005
     fft_length: int = 512
     window: str = "hann"
+    remove_mean: bool = False
+    pre_emphasis: float = 0.0
     spectrum: str = "magnitude"
     mel_bands: int = 0
+    mel_scale: str = "htk"
     lowest_hz: float = 60.0
     highest_hz: float = 20_000.0
+    logarithm: str = "natural"
     epsilon: float = 1e-3
     mean: float = -4.8
     deviation: float = 2.4
@@ -62,6 +74,9 @@ class SpectrogramConfig:
         check_range("sample_rate_hz", self.sample_rate_hz, 1, 1_000_000)
         check_choice("window", self.window, tuple(WINDOWS))
         check_choice("spectrum", self.spectrum, ("magnitude", "power"))
+        check_choice("mel_scale", self.mel_scale, mel.SCALES)
+        check_choice("logarithm", self.logarithm, ("natural", "decibel"))
+        check_range("pre_emphasis", self.pre_emphasis, 0, 1)
         check_range("epsilon", self.epsilon, 1e-12, 1e3)
         check_range("mean", self.mean, -1e6, 1e6)
         check_range("deviation", self.deviation, 1e-6, 1e6)
@@ -111,19 +126,11 @@ class SpectrogramConfig:
         return 1 - share - share * np.cos(phase)
 
     def mel_weights(self) -> np.ndarray:
-        """What each bin counts in each band, float64 `[fft_length // 2 + 1, mel_bands]`.
-
-        The formula of HTK, 2595 log10(1 + f / 700), band edges equally far apart on it; a band
-        is a triangle on this scale that falls to 0 at the middles of its neighbours.
-        """
+        """What each bin counts in each band, float64 `[fft_length // 2 + 1, mel_bands]`."""
         bins = np.arange(self.fft_length // 2 + 1) * self.sample_rate_hz / self.fft_length
-        edges = np.linspace(*_mel([self.lowest_hz, self.highest_hz]), self.mel_bands + 2)
-        step = edges[1] - edges[0]
-        return np.maximum(0, 1 - np.abs(_mel(bins)[:, None] - edges[1:-1]) / step)
-
-
-def _mel(hertz: np.ndarray | list[float]) -> np.ndarray:
-    return 2595 * np.log10(1 + np.asarray(hertz) / 700)
+        return mel.filter_bank(
+            bins, self.mel_bands, self.lowest_hz, self.highest_hz, self.mel_scale
+        )
 
 
 @keras.saving.register_keras_serializable("avc")
@@ -141,13 +148,19 @@ class LogSpectrogram(layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.config = config or SpectrogramConfig()
 
-    def build(self, input_shape):
+    def build(self, waveform_shape, num_samples_shape=None):
         """Makes nothing: the window is a constant."""
 
-    def call(self, waveform):
-        """Transforms `[batch, samples]`."""
+    def call(self, waveform, num_samples=None):
+        """Transforms `[batch, samples]`.
+
+        Args:
+          waveform: sounds; where they differ in length, each begins with its row.
+          num_samples: `[batch]`, how many samples each has; all if None. What is behind has no
+            effect on the columns that begin before it.
+        """
         c = self.config
-        waveform = ops.cast(waveform, "float32")
+        waveform = self._filtered(ops.cast(waveform, "float32"), num_samples)
         # Frames as long as the FFT and a window padded with zeros: to cut frames of the
         # window's length and to pad them costs a pass over the data more. With this much
         # silence after the sound as many frames come out as `num_frames` says.
@@ -159,12 +172,35 @@ class LogSpectrogram(layers.Layer):
         spectrum = ops.sqrt(power) if c.spectrum == "magnitude" else power
         if c.mel_bands:
             spectrum = ops.matmul(spectrum, c.mel_weights().astype("float32"))
-        picture = ops.log(ops.transpose(spectrum, (0, 2, 1)) + c.epsilon)
+        spectrum = ops.transpose(spectrum, (0, 2, 1))
+        if c.logarithm == "decibel":
+            factor = (20 if c.spectrum == "magnitude" else 10) / np.log(10)
+            picture = factor * ops.log(ops.maximum(spectrum, c.epsilon))
+        else:
+            picture = ops.log(spectrum + c.epsilon)
         return ops.expand_dims((picture - c.mean) * (1 / c.deviation), -1)
 
-    def compute_output_shape(self, input_shape):
+    def _filtered(self, waveform, num_samples):
+        """Without its mean, and with high frequencies raised, as the configuration says."""
+        c = self.config
+        keep = 1.0
+        if num_samples is not None:
+            keep = inside(num_samples, ops.shape(waveform)[1])[..., 0]
+            waveform = waveform * keep
+        if c.remove_mean:
+            if num_samples is None:
+                number = ops.cast(ops.shape(waveform)[1], "float32")
+            else:
+                number = ops.cast(num_samples, "float32")[:, None]
+            waveform = (waveform - ops.sum(waveform, 1, keepdims=True) / number) * keep
+        if c.pre_emphasis:
+            before = ops.pad(waveform[:, :-1], ((0, 0), (1, 0)))
+            waveform = (waveform - c.pre_emphasis * before) * keep
+        return waveform
+
+    def compute_output_shape(self, waveform_shape, num_samples_shape=None):
         """`[batch, frequency, time, 1]`."""
-        batch, samples = input_shape
+        batch, samples = waveform_shape
         time = None if samples is None else self.config.num_frames(samples)
         return (batch, self.config.num_frequencies, time, 1)
 
@@ -176,3 +212,25 @@ class LogSpectrogram(layers.Layer):
     def from_config(cls, config):
         """Builds the layer from `get_config`."""
         return cls(**{**config, "config": SpectrogramConfig(**config["config"])})
+
+
+@keras.saving.register_keras_serializable("avc")
+class FrameCount(layers.Layer):
+    """How many columns of a log-spectrogram begin within a sound: `[batch]` to `[batch]`."""
+
+    def __init__(self, hop_samples: int = 1, **kwargs):
+        """`hop_samples`: from one column to the next."""
+        super().__init__(**kwargs)
+        self.hop_samples = hop_samples
+
+    def call(self, num_samples):
+        """As `SpectrogramConfig.num_frames`."""
+        return (num_samples + self.hop_samples - 1) // self.hop_samples
+
+    def compute_output_spec(self, num_samples):
+        """Whole numbers."""
+        return keras.KerasTensor(num_samples.shape, "int32")
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "hop_samples": self.hop_samples}

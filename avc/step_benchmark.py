@@ -52,7 +52,7 @@ class Ours:
         task = training.Task(
             make_model=make_model,
             make_optimizer=lambda: avc_training.make_optimizer(config.optimizer, steps_per_epoch),
-            losses=avc_training.batch_losses(config.loss),
+            losses=avc_training.batch_losses(config),
             dataset=lambda *_: dataset,
         )
         strategy = strategies.make_strategy("default")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import keras
 import tensorflow as tf
 
-from avc import fused_normalization, losses, networks, pairs
+from avc import davenet_trunks, fused_normalization, losses, networks, pairs
 from avc.derangement import find_partners
 from avc.evaluation import embed_pairs, score
 from avc.reading import bytes_per_pair, open_clips
-from avc.recipes import AvcConfig, LossConfig, OptimizerConfig
+from avc.recipes import AvcConfig, OptimizerConfig
+from avc.triplet import triplet
 from crossmodal import configuration, shards, strategies, training
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.opening import report_damage
@@ -21,6 +22,10 @@ from crossmodal.reading import Records
 
 if TYPE_CHECKING:
     from avc.initialization import Initialization
+
+# What a loss that compares all pairs of a batch, over all replicas, asks of it.
+COMPARED = {"infonce": ("key",), "triplet": ("key", "impostor_chance")}
+IMPOSTORS = 2  # number of the random stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +95,7 @@ def train(
 
     def make_model() -> keras.Model:
         made.append(make_network(config))
+        davenet_trunks.load_image_weights(made[-1].training, config.network)
         return made[-1].training
 
     def evaluate(trained: keras.Model) -> dict[str, float]:
@@ -110,10 +116,10 @@ def train(
     task = training.Task(
         make_model=make_model,
         make_optimizer=lambda: make_optimizer(config.optimizer, steps_per_epoch),
-        losses=batch_losses(config.loss),
+        losses=batch_losses(config),
         dataset=dataset,
-        gather=config.loss.objective == "infonce",
-        loss_features=("key",) if config.loss.objective == "infonce" else None,
+        gather=config.loss.objective in COMPARED,
+        loss_features=COMPARED.get(config.loss.objective),
         evaluate=evaluate if held_out else None,
         best_metric=best_metric(config),
         initialize=initialize,
@@ -138,7 +144,7 @@ def make_network(config: AvcConfig) -> networks.Network:
 
 def mismatches(config: AvcConfig) -> int:
     """How many mismatched pairs of the batch's own the network makes of each row."""
-    own = config.pairs.negatives == "in_batch" and config.loss.objective == "correspondence"
+    own = config.pairs.negatives == "in_batch" and config.loss.objective != "infonce"
     return config.loss.negatives_per_clip if own else 0
 
 
@@ -186,6 +192,10 @@ def draw_batches(
         if number := mismatches(config):
             within = min(config.loss.negatives_within, batches.size)
             combined["partner_offset"] = partner_offsets(combined["key"], within, number)
+        if config.loss.objective == "triplet":
+            drawn = tf.random.fold_in(seed, IMPOSTORS)
+            shape = [tf.size(combined["key"]), 2]
+            combined["impostor_chance"] = tf.random.stateless_uniform(shape, drawn)
         return combined
 
     return batches.dataset(start_step, sample=sample, draw=draw)
@@ -212,28 +222,37 @@ def partner_offsets(keys: tf.Tensor, within: int, number: int = 1) -> tf.Tensor:
     return tf.reshape(found, [-1, number])
 
 
-def batch_losses(config: LossConfig) -> Callable:
+def batch_losses(config: AvcConfig) -> Callable:
     """The losses of a batch as the loop calls them."""
+    loss = config.loss
 
     def call(outputs: dict, batch: dict, step: tf.Tensor) -> dict:
         del step
-        if config.objective == "infonce":
-            return losses.infonce(outputs, batch, config.contrast_temperature)
+        if loss.objective == "infonce":
+            return losses.infonce(outputs, batch, loss.contrast_temperature)
+        if loss.objective == "triplet":
+            return triplet(outputs, batch, loss.margin, config.network.matchmap.similarity)
         return losses.correspondence(outputs, batch)
 
     return call
 
 
 def make_optimizer(config: OptimizerConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Adam with the staircase of the learning rate; AdamW where it has weight decay."""
+    """Adam or SGD with the staircase of the learning rate; weight decay is decoupled."""
     rate = keras.optimizers.schedules.ExponentialDecay(
         config.learning_rate,
         max(1, round(config.decay_epochs * steps_per_epoch)),
         config.decay_rate,
         staircase=True,
     )
+    if config.optimizer == "sgd":
+        decay = config.weight_decay or None
+        optimizer = keras.optimizers.SGD(rate, momentum=config.momentum, weight_decay=decay)
+    elif config.weight_decay:
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    else:
+        optimizer = keras.optimizers.Adam(rate)
     if not config.weight_decay:
-        return keras.optimizers.Adam(rate)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+        return optimizer
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -132,7 +132,9 @@ def networks() -> list[TrainedNetwork | None]:
         for path in (FLAGS.workdir, FLAGS.baseline_workdir)
     ]
     if (FLAGS.vggss or FLAGS.swap_pattern) and not loaded[0].localizes:
-        raise UserError(f"--workdir={FLAGS.workdir}: its network has no heat map; avol has")
+        raise UserError(
+            f"--workdir={FLAGS.workdir}: its network has no heat map; avol and davenet have"
+        )
     aligned = any(each and needs_alignment(each) for each in loaded)
     if FLAGS.train_pattern and not aligned and not FLAGS.hearing_reference:
         raise ConfigurationError(

@@ -26,7 +26,7 @@ from crossmodal.errors import ConfigurationError, UserError
 from launch import commands
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", None, "Work folder of an AVOL-Net, or its export.")
+flags.DEFINE_string("workdir", None, "Work folder of an AVOL-Net or a DAVEnet, or its export.")
 flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which one of a work folder.")
 flags.DEFINE_string("image", "", "Picture: JPEG, PNG, BMP or GIF.")
 flags.DEFINE_string("sound", "", "Sound for --image: any file that holds one.")
@@ -60,7 +60,9 @@ def main() -> None:
     files.check_writable(FLAGS.output, "output")
     network = embedding.load(FLAGS.workdir, FLAGS.checkpoint)
     if not network.localizes:
-        raise UserError(f"--workdir={FLAGS.workdir}: its network has no heat map; avol has")
+        raise UserError(
+            f"--workdir={FLAGS.workdir}: its network has no heat map; avol and davenet have"
+        )
     if FLAGS.video:
         localize_video(network)
     else:

@@ -42,7 +42,9 @@ def main() -> None:
     files.check_writable(FLAGS.output, "output")
     network = embedding.load(FLAGS.workdir, FLAGS.checkpoint)
     if not network.localizes:
-        raise UserError(f"--workdir={FLAGS.workdir}: its network has no heat map; avol has")
+        raise UserError(
+            f"--workdir={FLAGS.workdir}: its network has no heat map; avol and davenet have"
+        )
     scenes = ClipSet(*open_clips(FLAGS.input_pattern, "input_pattern"))
     found = evaluation_report.embed(network, scenes, Protocol(), "middle")
     truths = evaluation_report.truths_of(scenes, found, network.config, Protocol())

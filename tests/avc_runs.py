@@ -35,8 +35,13 @@ RUN = {
 }
 
 
+# As the bundled scenes have it; a frame of them every half second.
+TINY_OF = {"davenet": {"sample_rate_hz": 48_000, "fft_length": 2048, "grid_seconds": 0.5}}
+
+
 def tiny(recipe: str = "ave", **changes) -> recipes.AvcConfig:
-    return recipes.override(recipes.recipe(recipe), {**TINY, **changes})
+    changes = {**TINY, **TINY_OF.get(recipe, {}), **changes}
+    return recipes.override(recipes.recipe(recipe), changes)
 
 
 def train(

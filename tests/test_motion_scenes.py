@@ -111,7 +111,7 @@ def test_networks_that_see_motion_train_and_are_judged(scenes, recipe):
     assert {"frames"} <= set(taken) if recipe == "ave_mf" else {"frame", "flow"} <= set(taken)
     if recipe == "ave_of":
         assert (batch["flow"].numpy() != 128).mean() > 0.05
-    losses = training.batch_losses(config.loss)
+    losses = training.batch_losses(config)
     with tf.GradientTape() as tape:
         loss = losses(network.training(taken, training=True), batch, 0)["loss"]
     gradients = tape.gradient(loss, [w.value for w in network.training.trainable_weights])

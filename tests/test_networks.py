@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from avc import heads, losses, networks
 from avc.configuration import NetworkConfig
+from avc.recipes import RECIPES
 from avc.spectrogram import SpectrogramConfig
 from avc.visual_inputs import unit_range
 from crossmodal.errors import ConfigurationError
@@ -34,6 +35,14 @@ PARAMETERS["ave_mf"] = 9_541_636 + 2 * 4_683_456
 # Twice ResNet18 as published for 1000 classes, with 128 outputs in place of these and, for
 # sound, one channel in place of three; and the four weights of the distance.
 RESNET18_OF_1000 = 11_689_512
+# Published VGG16 without its dense layers, a 3x3 convolution from 512 to 1024; and of the sound
+# a normalisation of one channel, filters times width times channels, and the biases. Two
+# weights scale the similarity.
+PARAMETERS["davenet"] = (
+    14_714_688 + (9 * 512 * 1024 + 1024)
+    + 2 + 40 * 128 + 11 * 128 * 256 + 17 * (256 * 512 + 512 * 512 + 512 * 1024)
+    + (128 + 256 + 512 + 512 + 1024) + 2
+)
 PARAMETERS["resnet18"] = (
     2 * (RESNET18_OF_1000 - 1000 * (512 + 1) + 128 * (512 + 1)) - 2 * 7 * 7 * 64 + 4
 )
@@ -45,10 +54,12 @@ def small(name: str, **changes) -> NetworkConfig:
 
 def pairs(number: int, name: str = "ave", seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
+    lengths = {"num_samples": np.full(number, 4000, np.int32)} if name == "davenet" else {}
     shapes = small(name).visual.shapes(64)
     return {
         **{x: unit_range(x, drawn_bytes(rng, (number, *s), x)) for x, s in shapes.items()},
         "waveform": rng.integers(-16384, 16384, (number, 4000)).astype(np.float32) / 32768,
+        **lengths,
     }
 
 
@@ -64,6 +75,7 @@ def drawn(batch: dict) -> dict:
         **{x: np.rint(batch[x] * 255).astype(np.uint8) for x in PICTURES if x in batch},
         **{x: np.rint(batch[x] * 127 + 128).astype(np.uint8) for x in ("flow",) if x in batch},
         "waveform": np.rint(batch["waveform"] * 32768).astype(np.int16),
+        **{x: batch[x] for x in ("num_samples",) if x in batch},
         "brightness": np.zeros(number, np.float32),
         "saturation": np.ones(number, np.float32),
         "gain": np.ones(number, np.float32),
@@ -78,7 +90,9 @@ def seeded():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_full_networks_have_the_papers_parameters(name):
-    model = networks.build(NetworkConfig(network=name)).deployed
+    # Only of DAVEnet the spectrogram decides on the number of weights.
+    config = RECIPES["davenet"].network if name == "davenet" else NetworkConfig(network=name)
+    model = networks.build(config).deployed
     assert sum(np.prod(w.shape) for w in model.trainable_weights) == PARAMETERS[name]
 
 
@@ -135,6 +149,9 @@ def test_outputs_have_their_names_and_shapes(name):
     expected = {"logits": (3, 2), "visual_embedding": (3, dims), "audio_embedding": (3, dims)}
     if name == "avol":
         expected["heatmap"] = (3, 4, 4)
+    if name == "davenet":
+        # Four pools of 50 columns: 25, 13, 7, 4; and of 64 pixels: 4.
+        expected |= {"heatmap": (3, 4, 4), "matchmap": (3, 4, 4, 4), "similarity": (3,)}
     assert {key: tuple(value.shape) for key, value in outputs.items()} == expected
     assert all(np.isfinite(value).all() for value in outputs.values())
 
@@ -273,6 +290,7 @@ def test_weight_decay_is_half_the_squares_of_all_kernels(name):
         kernels = [w for w in kernels if scaling[name] not in w.path]
     # A ResNet18 is named after its 16 + 1 convolutions and its last layer; and three shortcuts.
     numbers = {"l3": 16 + 2, "ave": 16 + 4, "avol": 16 + 4, "resnet18": 42}
+    numbers["davenet"] = 13 + 1 + 5
     numbers |= {"ave_mf": 16 + 4, "ave_of": 16 + 6 + 4}  # three more blocks, of the flow
     assert len(kernels) == numbers[name]
     expected = 0.01 / 2 * sum(float(np.sum(np.square(w))) for w in kernels)

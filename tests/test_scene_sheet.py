@@ -69,7 +69,7 @@ def test_the_command_draws_the_first_scenes(workdir, tmp_path):
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"output": "/tmp/maps.jpg"}, "its name must end with .png"),
-    ({"workdir": "ave"}, "its network has no heat map; avol has"),
+    ({"workdir": "ave"}, "its network has no heat map; avol and davenet have"),
     ({"input_pattern": "/nowhere/*"}, "--input_pattern=/nowhere/*: no file matches"),
 ])
 def test_mistakes_are_one_line(workdir, tmp_path, changes, message):

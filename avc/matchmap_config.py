@@ -1,0 +1,31 @@
+"""The choices of DAVEnet that no other network has."""
+
+import dataclasses
+
+from crossmodal.configuration import check_choice
+
+SIMILARITIES = ("sisa", "misa", "sima")
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchmapConfig:
+    """How DAVEnet compares, and what its picture's trunk begins with.
+
+    Attributes:
+      similarity: of a matchmap: `sisa`, the mean over picture and time, which is the product
+        of the mean-pooled maps (the paper's); `misa`, the largest over the picture, its mean
+        over time; `sima`, the largest over time, its mean over the picture.
+      image_weights: of the VGG16: `none`, `imagenet` or a file; see avc.vgg16_weights. Only a
+        training that begins reads them.
+      image_normalization: whether each of its convolutions is followed by batch
+        normalisation, which the paper's VGG16 has not; without trained weights it learns far
+        sooner.
+    """
+
+    similarity: str = "sisa"
+    image_weights: str = "none"
+    image_normalization: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for a value outside its choices."""
+        check_choice("similarity", self.similarity, SIMILARITIES)
