@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from avc import clip_moments
 from avc.clip_sources import Row, Unit
 from avc.embedding import TrainedNetwork
 from avc.media_files import MediaError
@@ -159,12 +160,14 @@ def embed_rows(
     if rows[0].labels is not None:
         found["labels"] = np.array([b";".join(row.labels) for row in rows], "S")
     frames = None if modality == "audio" else np.stack([row.frame for row in rows])
-    waveforms = np.stack([row.waveform for row in rows])
+    waveforms, counts = np.stack([row.waveform for row in rows]), None
     if modality == "visual":
         return found | {"visual": network.embed_visual(frames)}
+    if network.config.network.masks_sound:
+        waveforms, counts = clip_moments.beginnings(waveforms, [row.inside for row in rows])
     if modality == "audio":
-        return found | {"audio": network.embed_audio(waveforms)}
-    pair = network.compare(frames, waveforms)
+        return found | {"audio": network.embed_audio(waveforms, counts)}
+    pair = network.compare(frames, waveforms, num_samples=counts)
     return found | {
         "visual": pair["visual_embedding"],
         "audio": pair["audio_embedding"],

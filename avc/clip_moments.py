@@ -1,7 +1,7 @@
 """The moments of a clip or of a whole file: a frame, and the sound whose middle it is at."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -19,11 +19,13 @@ class TimedPair:
       seconds: since the file's beginning; the middle of the sound.
       frame: a JPEG file; empty where there are no pictures.
       waveform: int16 [segment_samples].
+      inside: the first of its samples that there is, and the one after the last; None for all.
     """
 
     seconds: float
     frame: bytes
     waveform: np.ndarray
+    inside: tuple[int, int] | None = None
 
 
 def moments_of(
@@ -65,7 +67,9 @@ def moments_of(
     if not number and len(sound):
         middle = len(sound) // 2
         waveform = cut(sound, middle, segment_samples)
-        yield TimedPair(origin + middle / rate, _shown(_from(frames, middle, rate)), waveform)
+        inside = inside_of(len(sound), middle, segment_samples)
+        shown = _shown(_from(frames, middle, rate))
+        yield TimedPair(origin + middle / rate, shown, waveform, inside)
 
 
 def middle_of(clip: Clip, segment_samples: int) -> TimedPair:
@@ -75,7 +79,8 @@ def middle_of(clip: Clip, segment_samples: int) -> TimedPair:
     times = np.rint(np.asarray(clip.frame_seconds) * rate).astype(int).tolist()
     frames = _from(list(zip(times, clip.frames, strict=True)), middle, rate)
     waveform = cut(clip.samples, middle, segment_samples)
-    return TimedPair(clip.start_seconds + middle / rate, _shown(frames), waveform)
+    inside = inside_of(len(clip.samples), middle, segment_samples)
+    return TimedPair(clip.start_seconds + middle / rate, _shown(frames), waveform, inside)
 
 
 def cut(sound: np.ndarray, middle: int, segment_samples: int) -> np.ndarray:
@@ -83,6 +88,34 @@ def cut(sound: np.ndarray, middle: int, segment_samples: int) -> np.ndarray:
     half = segment_samples // 2
     padded = np.pad(sound, (half, segment_samples - half))
     return padded[middle : middle + segment_samples]
+
+
+def inside_of(num_samples: int, middle: int, segment_samples: int) -> tuple[int, int]:
+    """Which samples of a part that `cut` gives there are in the sound: first, and after last."""
+    before = segment_samples // 2 - middle
+    return max(0, before), min(segment_samples, before + num_samples)
+
+
+def beginnings(
+    waveforms: np.ndarray, insides: Sequence[tuple[int, int] | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sounds without the silence around them, as networks that mask sounds take them.
+
+    Args:
+      waveforms: `[n, samples]`.
+      insides: of each, see `TimedPair`.
+
+    Returns:
+      `[n, samples]`, each from the beginning of its row, and how many samples there are, int32
+      `[n]`.
+    """
+    result = np.zeros_like(waveforms)
+    counts = np.zeros(len(waveforms), np.int32)
+    for row, (waveform, inside) in enumerate(zip(waveforms, insides, strict=True)):
+        first, last = inside or (0, len(waveform))
+        result[row, : last - first] = waveform[first:last]
+        counts[row] = last - first
+    return result, counts
 
 
 def _from(frames: list[tuple[int, bytes]], middle: int, rate: int) -> list[tuple[int, bytes]]:

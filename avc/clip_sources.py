@@ -54,6 +54,7 @@ class Row:
       seconds: from the file's beginning.
       frame: uint8 [height, width, 3]; None without pictures.
       waveform: int16 [samples].
+      inside: which of these there are, see `avc.clip_moments`; None for all.
       problem: why this record is left out, else "".
     """
 
@@ -64,6 +65,7 @@ class Row:
     seconds: float = 0.0
     frame: np.ndarray | None = None
     waveform: np.ndarray | None = None
+    inside: tuple[int, int] | None = None
     problem: str = ""
 
 
@@ -127,7 +129,10 @@ def rows_of_file(unit: Unit, config: MomentConfig) -> Iterator[Row]:
         clips = _clips(reader, path, config)
         for pair in clip_moments.moments_of(clips, config.segment_samples, config.hop_seconds):
             frame = None if config.modality == "audio" else _decoded(pair.frame)
-            yield Row(_id(name, pair), name, video, None, pair.seconds, frame, pair.waveform)
+            yield Row(
+                _id(name, pair), name, video, None, pair.seconds, frame, pair.waveform,
+                pair.inside,
+            )
 
 
 def _clips(reader: decoder.Decoder, path: str, config: MomentConfig) -> Iterator[Clip]:
@@ -186,7 +191,7 @@ def _rows_of_record(record: dict, encoding: str, config: MomentConfig) -> Iterat
                 return
         yield Row(
             label, record["file"], record["video"], tuple(record["labels"].tolist()),
-            pair.seconds, frame, pair.waveform,
+            pair.seconds, frame, pair.waveform, pair.inside,
         )
 
 

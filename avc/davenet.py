@@ -29,7 +29,8 @@ def parts(inputs: Tensors, config: NetworkConfig) -> Parts:
     `compare` gives, beside `logits`: `matchmap` [batch, steps, height, width], 0 behind the
     end of a shorter sound; `similarity` [batch]; `heatmap` [batch, height, width] in (0, 1):
     the logistic function of the matchmap's mean over time, around the same middle as the
-    logits and in units of the places' own deviation, so that a map without anything is low.
+    logits and in units of the places' own deviation, so that a map without anything is low;
+    `heatmaps` [batch, steps, height, width]: the same of each step alone.
 
     Args:
       inputs: `frame`, `waveform` and `num_samples`.
@@ -53,6 +54,7 @@ def parts(inputs: Tensors, config: NetworkConfig) -> Parts:
             "similarity": alike,
             "matchmap": matchmap,
             "heatmap": sigmoid(standard(places)),
+            "heatmaps": sigmoid(standard(matchmap)),
             "places": places,
         }
 

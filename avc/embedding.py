@@ -130,6 +130,37 @@ class TrainedNetwork:
         return self.functions["localize"](given)["heatmap"]
 
 
+    def localize_at(
+        self,
+        frames: np.ndarray,
+        waveforms: np.ndarray,
+        num_samples: np.ndarray,
+        at_samples: np.ndarray,
+    ) -> np.ndarray:
+        """Where in each picture lies what is heard at one moment of its sound.
+
+        Args:
+          frames, waveforms, num_samples: see the class; at most as long as the network takes.
+          at_samples: the moment, in samples from the beginning of each row, `[n]`.
+
+        Returns:
+          float32 `[n, height, width]` in [0, 1], of the step of the matchmap at that moment.
+
+        Raises:
+          UserError: as `localize`; or the network has no matchmap.
+        """
+        if not self.config.network.masks_sound:
+            name = self.config.network.network
+            raise UserError(f"{self.source}: a network `{name}` has no matchmap; davenet has")
+        given = pairs(frames, waveforms, None, self.config.network, num_samples)
+        maps = self.functions["localize"](given)["heatmaps"]
+        # Each of four pools halves the number of steps, rounded up.
+        hop = 16 * self.config.network.audio.hop_samples
+        last = -(-given["num_samples"] // hop) - 1
+        steps = np.clip(np.asarray(at_samples) // hop, 0, np.minimum(last, maps.shape[1] - 1))
+        return maps[np.arange(len(maps)), steps]
+
+
 def pairs(
     frames: np.ndarray,
     waveforms: np.ndarray,

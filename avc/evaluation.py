@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from avc import motion, pairs, sounds
+from avc import map_similarity, motion, pairs, sounds
 from avc.derangement import derange
 from avc.frames import DECODING_CHANCES, FrameConfig
 from avc.networks import Network
@@ -51,6 +51,10 @@ class Evaluated:
       partner: the row that this sound is of, int64 `[n]`.
       heatmap, mismatched_heatmap: `[n, height, width]` of the two pairs; None where the
         network has none.
+      product: whether the network compares by the product of the embeddings as they are,
+        not normalised.
+      similarity: of every row's picture (rows) to every row's sound, `[n, n]`, of a network
+        whose similarity is no product of embeddings; else None.
     """
 
     id: np.ndarray
@@ -65,14 +69,18 @@ class Evaluated:
     partner: np.ndarray
     heatmap: np.ndarray | None = None
     mismatched_heatmap: np.ndarray | None = None
+    product: bool = False
+    similarity: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> "Evaluated":
         """Some of the rows; `partner` is then of no use and -1."""
         values = {
-            field.name: None if value is None else value[rows]
+            field.name: value[rows] if isinstance(value, np.ndarray) else value
             for field in dataclasses.fields(self)
             for value in [getattr(self, field.name)]
         }
+        if self.similarity is not None:
+            values["similarity"] = values["similarity"][:, rows]
         return Evaluated(**{**values, "partner": np.full(len(values["id"]), -1)})
 
 
@@ -185,6 +193,7 @@ def embed_pairs(
       UserError: a record is bad.
     """
     call = compiled(network.deployed)
+    maps = map_similarity.Maps(network.deployed, config.network)
     rows: dict[str, list[np.ndarray]] = {}
     number = 0
     total = records.count() if progress else None
@@ -194,6 +203,7 @@ def embed_pairs(
         seen = {name: batch[name] for name in config.network.visual.names}
         heard = {name: batch[name] for name in config.network.heard}
         own = call_in_parts(call, {**seen, **heard})
+        maps.add({**seen, **heard})
         other = call_in_parts(call, {**seen, **{k: v[partner] for k, v in heard.items()}})
         found = {
             **{name: batch[name] for name in KEPT},
@@ -211,7 +221,11 @@ def embed_pairs(
         number += len(partner)
         bar.update(len(partner))
     bar.close()
-    return Evaluated(**{name: np.concatenate(values) for name, values in rows.items()})
+    return Evaluated(
+        **{name: np.concatenate(values) for name, values in rows.items()},
+        product=config.network.network == "davenet",
+        similarity=maps.similarities(),
+    )
 
 
 @functools.lru_cache(maxsize=4)
@@ -241,7 +255,11 @@ def score(found: Evaluated, gallery_size: int) -> dict[str, float]:
         ]
     )
     size = min(gallery_size, len(found.id))
-    scores = galleries.evaluate(found.visual_embedding, found.audio_embedding, [size], 10, seed=0)
+    if found.similarity is not None:
+        scores = galleries.evaluate_scores(found.similarity, [size], 10, seed=0)
+    else:
+        pair = found.visual_embedding, found.audio_embedding
+        scores = galleries.evaluate(*pair, [size], 10, seed=0)
     metrics = {key: value["mean"] for key, value in galleries.summarise(scores).items()}
     for cutoff in ("recall@1", "recall@10"):
         both = [value for key, value in metrics.items() if key.endswith(f"/{cutoff}")]

@@ -10,7 +10,7 @@ from avc.evaluation_protocol import Protocol
 from avc.evaluation_report import Part
 from avc.ontology import Ontology
 from avc.retrieval_scores import System
-from crossmodal import class_dependence, galleries
+from crossmodal import class_dependence
 from crossmodal.class_dependence import Measure
 
 
@@ -40,9 +40,7 @@ def measure(
     measures = {}
     if system is not None and system.aligned():
         size = max(protocol.sizes(len(rows)))
-        scores = galleries.evaluate(
-            system.visual, system.audio, [size], protocol.num_galleries, protocol.seed
-        )
+        scores = system.gallery_scores([size], protocol.num_galleries, protocol.seed)
         own = class_dependence.recall(scores, size)
         values = np.full(len(clips.id), np.nan)
         values[rows] = own.values

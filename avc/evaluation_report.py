@@ -166,13 +166,23 @@ def vggss(
     return result, [(title, evaluation_tables.localization_table(result["systems"], paper=False))]
 
 
-def recall(systems: Systems, protocol: Protocol) -> Part:
-    """Recall@K of all systems whose two modalities can be compared."""
+def recall(systems: Systems, protocol: Protocol, network: str = "") -> Part:
+    """Recall@K of all systems whose two modalities can be compared.
+
+    Args:
+      systems: of the clips that take part.
+      protocol: galleries and seed.
+      network: the kind of the first; of a `davenet` there is its paper's table, too.
+    """
     table, intervals = retrieval_scores.evaluate_recall(
         systems.systems, protocol.sizes(len(systems.rows)), protocol.num_galleries, protocol.seed
     )
     result = {"systems": table, "intervals": intervals, "clips": len(systems.rows)}
-    return result, [("retrieval (± standard deviation)", reports.retrieval_table(table))]
+    tables = [("retrieval (± standard deviation)", reports.retrieval_table(table))]
+    if network == "davenet":
+        title = f"Recall@10 (95 % interval, {len(systems.rows)} pairs)"
+        tables.append((title, evaluation_tables.recall_at_ten_table(table, intervals)))
+    return result, tables
 
 
 def ndcg(

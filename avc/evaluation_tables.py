@@ -7,6 +7,8 @@ from crossmodal import reports
 from crossmodal.localization import METRICS
 from crossmodal.ndcg import DIRECTIONS
 
+# Given a picture, and given a sound.
+RECALL_DIRECTIONS = ("visual_to_audio", "audio_to_visual")
 PAPERS_DATA = correspondence_scores.OBJECTS_THAT_SOUND
 
 
@@ -57,6 +59,30 @@ def _accuracies(result: Mapping) -> dict[str, Mapping | None]:
         "off-screen sound: no match": result.get("off_screen"),
         "silence: no match": result.get("silent"),
     }
+
+
+def recall_at_ten_table(table: Mapping, intervals: Mapping) -> str:
+    """Recall@10 as DAVEnet's paper has it, with its rows.
+
+    `Audio R@10`: given a picture, its sound is among the first ten; `Visual R@10`: given a
+    sound, its picture is.
+
+    Args:
+      table, intervals: of `retrieval_scores.evaluate_recall`.
+    """
+    rows = []
+    sizes = sorted({int(key.split("/")[1]) for key in table["chance"]})
+    for size in sizes:
+        keys = [f"{direction}/{size}/recall@10" for direction in RECALL_DIRECTIONS]
+        chance = [f"{100 * table['chance'][key]['mean']:.1f}" for key in keys]
+        rows.append(["chance", str(size), chance[0], "-", chance[1], "-"])
+        for name, own in intervals.items():
+            cells = [cell for key in keys for cell in (_percent(own[key]), _range(own[key]))]
+            rows.append([name, str(size), *cells])
+    for name, audio, visual in retrieval_scores.DAVENET:
+        rows.append([name, "1000", f"{audio:.1f}", "-", f"{visual:.1f}", "-"])
+    header = ["system", "of", "Audio R@10 %", "interval", "Visual R@10 %", "interval"]
+    return reports.markdown(header, rows, 1)
 
 
 def ndcg_table(result: Mapping) -> str:

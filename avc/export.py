@@ -144,7 +144,7 @@ def model_card(
     ]
     pair = "`visual_embedding`, `audio_embedding`, `logits`, `corresponds`"
     pair += ", `heatmap`" if "localize" in signatures else ""
-    map_ = ", `matchmap`" if network.masks_sound else ""
+    map_ = ", `heatmaps`, `matchmap`" if network.masks_sound else ""
     pair += f"{map_}, `similarity`" if map_ else ""
     gives = {
         "correspond": pair,

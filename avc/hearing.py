@@ -15,7 +15,7 @@ from avc.reading import explained
 from avc.recipes import AvcConfig
 from avc.scene_truth import ROUNDING, read_scenes
 from crossmodal.configuration import check_range
-from crossmodal.errors import UserError
+from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.pipeline import PipelineConfig, open_training
 from crossmodal.reading import Records
 
@@ -101,6 +101,8 @@ def train(
 
 def build(config: NetworkConfig, outputs: int) -> tuple[dict[str, keras.KerasTensor], keras.Model]:
     """What the training takes, and the classifier of waveforms in [-1, 1]."""
+    if config.masks_sound:
+        raise ConfigurationError(f"a network `{config.network}` has no reference of hearing")
     waveform = keras.Input((config.segment_samples,), name="heard")
     pooled = layers.GlobalMaxPooling2D()(trunks.sound_trunk(waveform, config))
     probability = layers.Dense(outputs, activation="softmax", dtype="float32")(pooled)

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from avc import media, overlays
+from avc import clip_moments, media, overlays
 from avc.clips import Clip, MediaConfig
 from avc.media_files import MediaError
 from avc.video_writer import VideoWriter
 from crossmodal import files
 
 # Heat maps [n, height, width] in [0, 1] of frames uint8 [n, height, width, 3] and waveforms
-# float32 [n, samples].
-Localize = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# float32 [n, samples]; and, of a network that masks sounds, of how many samples there are from
+# the beginning of each row, and at which one its frame is shown, int32 [n] each.
+Localize = Callable[..., np.ndarray]
 # Frames that go through the network at once.
 ROWS = 16
 USUAL_FRAMES_PER_SECOND, MOST_FRAMES_PER_SECOND = 25.0, 60.0
@@ -35,11 +36,13 @@ class Moment:
       seconds: since the video's first picture.
       frame: a JPEG file.
       waveform: int16 [samples], its middle at `seconds`; zeros before and after the video.
+      inside: the first of its samples that the video has, and the one after the last.
     """
 
     seconds: float
     frame: bytes
     waveform: np.ndarray
+    inside: tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,11 +90,13 @@ def write(
     sample_rate_hz: int,
     look: Look,
     tell: Callable[[float], None] = lambda seconds: None,
+    frames_per_second: float = 0.0,
+    masked: bool = False,
 ) -> Written:
     """Writes an mp4 file, H.264 and AAC, whole or not at all.
 
-    Frames are at the source's average rate, at most 60 a second; a picture that stays is
-    repeated, since the sound goes on. The sound is what the network hears: mono.
+    Frames are at the given rate, or the source's average, at most 60 a second; a picture that
+    stays is repeated, since the sound goes on. The sound is what the network hears: mono.
 
     Args:
       source: a video with sound, of any container and codec that PyAV reads.
@@ -101,12 +106,14 @@ def write(
       sample_rate_hz: of that.
       look: how maps are shown.
       tell: called with the seconds done.
+      frames_per_second: of the written video; 0 for the source's.
+      masked: whether the network masks sounds, rather than hear silence around the video.
 
     Raises:
       MediaError: the file cannot be used at all.
     """
-    rate = media.probe(source).frames_per_second or USUAL_FRAMES_PER_SECOND
-    rate = min(rate, MOST_FRAMES_PER_SECOND)
+    rate = frames_per_second or media.probe(source).frames_per_second
+    rate = min(rate or USUAL_FRAMES_PER_SECOND, MOST_FRAMES_PER_SECOND)
     config = MediaConfig(rate, look.shorter_side, 95, sample_rate_hz)
     damage: list[str] = []
     clips = _readable(media.read_clips(source, config), damage)
@@ -115,7 +122,9 @@ def write(
         with VideoWriter(temporary, rate, sample_rate_hz) as writer:
             for clip, moments in by_clip(clips, rate, segment_samples):
                 while batch := list(itertools.islice(moments, ROWS)):
-                    for moment, picture in zip(batch, _draw(batch, localize, look), strict=True):
+                    for moment, picture in zip(
+                        batch, _draw(batch, localize, look, masked), strict=True
+                    ):
                         writer.add_picture(picture, moment.seconds)
                     frames += len(batch)
                     tell(batch[-1].seconds)
@@ -139,23 +148,30 @@ def by_clip(
       segment_samples: length of a moment's sound.
     """
     half = segment_samples // 2
-    before = np.zeros(half, np.int16)
+    before, held = np.zeros(half, np.int16), 0
     following = itertools.tee(clips)
     next(following[1], None)
     for clip, later in itertools.zip_longest(*following):
         rest = segment_samples - half
-        after = np.zeros(rest, np.int16)
+        after, known = np.zeros(rest, np.int16), 0
         if later is not None:
-            known = later.samples[:rest]
-            after[: len(known)] = known
+            known = len(later.samples[:rest])
+            after[:known] = later.samples[:rest]
         sound = np.concatenate([before, clip.samples, after])
-        yield clip, _moments(clip, sound, frames_per_second, segment_samples)
+        there = half - held, half + len(clip.samples) + known
+        yield clip, _moments(clip, sound, there, frames_per_second, segment_samples)
         before = sound[len(clip.samples) : len(clip.samples) + half]
+        held = min(half, held + len(clip.samples))
 
 
 def _moments(
-    clip: Clip, sound: np.ndarray, frames_per_second: float, segment_samples: int
+    clip: Clip,
+    sound: np.ndarray,
+    there: tuple[int, int],
+    frames_per_second: float,
+    segment_samples: int,
 ) -> Iterator[Moment]:
+    """Moments of a clip; `there`: which samples of the sound are the video's."""
     seconds = len(clip.samples) / clip.sample_rate_hz
     steps = np.arange(int(np.ceil(seconds * frames_per_second - ROUNDING))) / frames_per_second
     shown = np.searchsorted(clip.frame_seconds, steps + ROUNDING, side="right") - 1
@@ -165,13 +181,21 @@ def _moments(
         # Half of a moment's sound is before it, and so much is held before the clip.
         start = round(step * clip.sample_rate_hz)
         waveform = sound[start : start + segment_samples]
-        yield Moment(clip.start_seconds + step, clip.frames[place], waveform)
+        inside = max(there[0] - start, 0), min(there[1] - start, segment_samples)
+        yield Moment(clip.start_seconds + step, clip.frames[place], waveform, inside)
 
 
-def _draw(moments: list[Moment], localize: Localize, look: Look) -> list[np.ndarray]:
+def _draw(
+    moments: list[Moment], localize: Localize, look: Look, masked: bool
+) -> list[np.ndarray]:
     pictures = np.stack([tf.io.decode_jpeg(m.frame, channels=3).numpy() for m in moments])
     waveforms = np.stack([m.waveform for m in moments]).astype(np.float32) / 32768
-    maps = localize(pictures, waveforms)
+    if masked:
+        waveforms, counts = clip_moments.beginnings(waveforms, [m.inside for m in moments])
+        begins = np.array([m.inside[0] for m in moments], np.int32)
+        maps = localize(pictures, waveforms, counts, waveforms.shape[1] // 2 - begins)
+    else:
+        maps = localize(pictures, waveforms)
     return [look.draw(picture, map_) for picture, map_ in zip(pictures, maps, strict=True)]
 
 

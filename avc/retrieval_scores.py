@@ -13,6 +13,7 @@ from avc.ontology import Ontology
 from avc.relevance import RelevanceConfig, between_videos
 from crossmodal import cca, comparison, galleries, ndcg
 from crossmodal.errors import UserError
+from crossmodal.galleries import GalleryScores
 from crossmodal.label_sets import SetRelevance
 from crossmodal.ndcg import DIRECTIONS, NdcgConfig, NdcgScores
 
@@ -24,6 +25,11 @@ PAPER = {
     "L3-Net with CCA": (0.578, 0.531, 0.560, 0.649),
     "AVE-Net": (0.604, 0.561, 0.587, 0.665),
 }
+# Table 2 of Boggust et al. 2019: Recall@10 of 1000, given a picture and given a sound.
+DAVENET = (
+    ("DAVEnet (Boggust et al. 2019, YouCook2, Val 1000)", 18.2, 18.3),
+    ("DAVEnet (Boggust et al. 2019, YouCook2, Food Val 1000)", 20.3, 19.4),
+)
 # Figures 9 and 10; those beyond the set's size are left out.
 CURVE_CUTOFFS = (1, 2, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
 CURVE_DIMENSIONS = (2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -38,14 +44,29 @@ class System:
       audio: float32 `[n, e]`, of length 1; e may differ from d where the two are no one
         space, and then only directions within a modality are measured; 0 where there are
         none.
+      products: embeddings as they are, `[n, d]` each, of a system that compares by their
+        product and not by that of unit vectors; else None.
+      similarity: of every picture to every sound, `[n, n]`, of a system that compares
+        otherwise; else None.
     """
 
     visual: np.ndarray
     audio: np.ndarray
+    products: tuple[np.ndarray, np.ndarray] | None = None
+    similarity: np.ndarray | None = None
 
     def aligned(self) -> bool:
         """Whether the two can be compared."""
         return self.visual.shape[1] == self.audio.shape[1]
+
+    def gallery_scores(
+        self, sizes: Sequence[int], num_galleries: int, seed: int
+    ) -> dict[str, GalleryScores]:
+        """Retrieval across modalities by the system's own comparison; see `galleries.evaluate`."""
+        if self.similarity is not None:
+            return galleries.evaluate_scores(self.similarity, sizes, num_galleries, seed)
+        pair = self.products or (self.visual, self.audio)
+        return galleries.evaluate(*pair, sizes, num_galleries, seed)
 
 
 def normalised(visual: np.ndarray, audio: np.ndarray) -> System:
@@ -249,7 +270,7 @@ def evaluate_recall(
     for name, system in systems.items():
         if not system.aligned():
             continue
-        scores = galleries.evaluate(system.visual, system.audio, sizes, num_galleries, seed)
+        scores = system.gallery_scores(sizes, num_galleries, seed)
         results[name] = galleries.summarise(scores)
         intervals[name] = {
             f"{key}/{metric}": dataclasses.asdict(comparison.system_interval(score, metric, seed))

@@ -1,7 +1,7 @@
 """The systems that a retrieval table compares: networks, features from files, and their CCA."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from avc.evaluation import Evaluated
 from avc.retrieval_scores import System, normalised, project
 from crossmodal.cca import Cca
 from crossmodal.errors import UserError
+
+# Compared by the product of unit vectors.
+NORMALISED: Mapping = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +53,11 @@ class Systems:
         """A network and, where there are training clips, the CCA of its features."""
         visual, audio = found.visual_embedding[self.rows], found.audio_embedding[self.rows]
         given = (train.visual_embedding, train.audio_embedding, train.video) if train else None
-        self._add(name, visual, audio, given)
+        similarity = found.similarity
+        if similarity is not None:
+            similarity = similarity[np.ix_(self.rows, self.rows)]
+        own = {"products": (visual, audio) if found.product else None, "similarity": similarity}
+        self._add(name, visual, audio, given, own)
 
     def add_file(self, name: str, path: str, train_path: str = "") -> None:
         """Features of an .npz file, and their CCA where there is one of training clips.
@@ -70,11 +77,12 @@ class Systems:
         self._add(name, visual, audio, train)
 
     def _add(
-        self, name: str, visual: np.ndarray, audio: np.ndarray, train: tuple | None
+        self, name: str, visual: np.ndarray, audio: np.ndarray, train: tuple | None,
+        own: Mapping = NORMALISED,
     ) -> None:
         while name in self.systems:
             name += " (2)"
-        self.systems[name] = normalised(visual, audio)
+        self.systems[name] = dataclasses.replace(normalised(visual, audio), **own)
         if train:
             fitted, chosen = aligned_baseline.fit(*train, seed=self.seed)
             self.systems[f"{name} + CCA"] = project(fitted, visual, audio)

@@ -119,11 +119,16 @@ def _draw_object(
     missing = max(area * size**2 - margin**2, 1)
     scale = (np.sqrt(half**2 + height * width * missing) - half) / (height * width)
     scale = min(scale, (0.9 * size - margin) / max(height, width))
-    return _resize(image, max(3, int(height * scale)), max(3, int(width * scale)))
+    return resize(image, max(3, int(height * scale)), max(3, int(width * scale)))
 
 
-def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Averages over areas; colours come out multiplied by opacity, edges cut where faint."""
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Averages over areas; colours come out multiplied by opacity, edges cut where faint.
+
+    Args:
+      image: colours and opacity in [0, 1], float32 [rows, columns, 4].
+      height, width: of the result, before its empty borders are cut.
+    """
     image = image.copy()
     image[..., :3] *= image[..., 3:]
     rows, columns = _averages(image.shape[0], height), _averages(image.shape[1], width)
@@ -169,7 +174,7 @@ def _arrange(
 def _shrink(image: np.ndarray) -> np.ndarray:
     straight = image.copy()
     straight[..., :3] /= np.maximum(image[..., 3:], 1e-6)
-    return _resize(straight, int(image.shape[0] * 0.93), int(image.shape[1] * 0.93))
+    return resize(straight, int(image.shape[0] * 0.93), int(image.shape[1] * 0.93))
 
 
 def _compose(ground: np.ndarray, images: list[np.ndarray], corners: np.ndarray) -> np.ndarray:

@@ -143,7 +143,8 @@ def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
     also the `serving_default`, takes what `embed_image` and `embed_audio` do, row by row, and
     gives both embeddings, `logits` [batch, 2], `corresponds`, the probability [batch], and
     where the network localises, `heatmap` [batch, height, width] of the squares that it sees;
-    there `localize` gives `heatmap` and `corresponds` alone, and `matchmap` if there is one.
+    there `localize` gives `heatmap` and `corresponds` alone, with `matchmap`
+    and `heatmaps` [batch, steps, height, width] where there are any.
     """
     frames, samples = config.frames.evaluation(), config.network.segment_samples
     visual, audio = (tower(network.deployed, name) for name in ("visual", "audio"))
@@ -182,7 +183,7 @@ def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
 
     def localize(*given: tf.Tensor) -> Tensors:
         found = correspond(*given)
-        wanted = ("heatmap", "corresponds", "matchmap")
+        wanted = ("heatmap", "corresponds", "heatmaps", "matchmap")
         return {name: found[name] for name in wanted if name in found}
 
     found = {

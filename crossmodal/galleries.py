@@ -117,6 +117,34 @@ def evaluate(
     return result
 
 
+def evaluate_scores(
+    scores: np.ndarray,
+    sizes: Sequence[int] = SIZES,
+    num_galleries: int = 50,
+    seed: int = 0,
+    cutoffs: Sequence[int] = CUTOFFS,
+) -> dict[str, GalleryScores]:
+    """`evaluate` of a system that scores pairs otherwise than by a product of embeddings.
+
+    Args:
+      scores: [items, items], row i of a visual item, column j of an audio one.
+      sizes, num_galleries, seed, cutoffs: see `evaluate`; the galleries are the same.
+
+    Raises:
+      UserError: the scores are no finite square, or a gallery is larger than the set.
+    """
+    result = {}
+    for size in sizes:
+        galleries = draw_galleries(len(scores), size, num_galleries, seed)
+        measured = [
+            _measure(retrieval.rank_scores(scores[np.ix_(g, g)]), cutoffs) for g in galleries
+        ]
+        for direction in retrieval.DIRECTIONS:
+            values = [m[direction] for m in measured]
+            result[f"{direction}/{size}"] = _gather(values, galleries, len(scores))
+    return result
+
+
 def summarise(evaluation: Evaluation) -> dict[str, dict[str, float]]:
     """Means and standard deviations over galleries, as JSON-compatible values.
 

@@ -28,6 +28,7 @@ import tensorflow as tf
 import tqdm
 
 from crossmodal import embeddings
+from crossmodal.errors import UserError
 
 DIRECTIONS = ("visual_to_audio", "audio_to_visual")
 TILE = 1024
@@ -94,6 +95,31 @@ def rank_pairs(
     visual, audio = embeddings.check_pairs(visual, audio)
     same = embeddings.identical_rows(visual), embeddings.identical_rows(audio)
     return rank_checked(visual, audio, *same, tile, progress)
+
+
+def rank_scores(scores: np.ndarray) -> dict[str, Ranks]:
+    """Ranks every true match by scores that are no products of embeddings.
+
+    Args:
+      scores: [items, items], row i of a visual item, column j of an audio one; the matches
+        are on the diagonal.
+
+    Returns:
+      Ranks for each of DIRECTIONS.
+
+    Raises:
+      UserError: the matrix is not square, or not finite.
+    """
+    if scores.ndim != 2 or scores.shape[0] != scores.shape[1]:
+        raise UserError(f"scores have shape {scores.shape}: they must be [items, items]")
+    if not np.isfinite(scores).all():
+        raise UserError("scores hold a NaN or Inf")
+    match = np.diagonal(scores)
+    found = {}
+    for direction, own, axis in zip(DIRECTIONS, (match[:, None], match[None]), (1, 0), strict=True):
+        greater = (scores > own).sum(axis, dtype=np.int64)
+        found[direction] = Ranks(greater, (scores == own).sum(axis, dtype=np.int64) - 1)
+    return found
 
 
 def rank_checked(

@@ -17,6 +17,7 @@ With the baselines of the paper:
       --eval_pattern='/data/scenes/test-*.tfrecord' --figures=/tmp/figures
 """
 
+import dataclasses
 import os
 
 from absl import flags
@@ -48,6 +49,9 @@ from crossmodal.localization import LocalizationConfig
 from crossmodal.ndcg import NdcgConfig
 from crossmodal.opening import report_damage
 from launch import commands
+
+# Boggust et al. 2019, section 5.
+PAIRS_OF_DAVENET = 1000
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "Work folder of a training run.")
@@ -206,7 +210,9 @@ def main() -> None:
     rows = evaluation_report.taking_part(names, rules)
     systems = Systems(rows, names.id[rows], rules.seed)
     gather_systems(systems, found, train, rules)
-    parts["recall"] = evaluation_report.recall(systems, rules)
+    kind = network.config.network.network if network else ""
+    rules = paper_galleries(rules, kind, len(rows))
+    parts["recall"] = evaluation_report.recall(systems, rules, kind)
     if classes:
         parts["ndcg"] = evaluation_report.ndcg(systems, names, classes, rules)
     by_class = evaluation_classes.measure(
@@ -231,6 +237,13 @@ def main() -> None:
             FLAGS.figures, report, systems, clips, names, classes, own, rules.seed
         )
         print("\n".join(drawn))
+
+
+def paper_galleries(rules: Protocol, kind: str, pairs: int) -> Protocol:
+    """With galleries of 1000, as DAVEnet's paper has them, unless the flag says otherwise."""
+    if kind != "davenet" or rules.gallery_sizes or pairs < PAIRS_OF_DAVENET:
+        return rules
+    return dataclasses.replace(rules, gallery_sizes=(PAIRS_OF_DAVENET,))
 
 
 def comparable(network: TrainedNetwork | None, systems: Systems) -> System | None:

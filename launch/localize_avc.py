@@ -17,7 +17,7 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from avc import embedding, localized_picture, localized_video, media
+from avc import clip_moments, embedding, localized_picture, localized_video, media
 from avc.embedding import TrainedNetwork
 from avc.localized_video import Look
 from crossmodal import files
@@ -36,6 +36,13 @@ flags.DEFINE_string("output", None, "PNG, or for --video mp4.")
 flags.DEFINE_bool("stretch", False, "Stretch each map from its lowest to its highest value.")
 flags.DEFINE_float("opacity", 0.6, "Of the map, from 0 to 1.")
 flags.DEFINE_integer("shorter_side", 256, "Pixels of the written video.", lower_bound=16)
+flags.DEFINE_float(
+    "frames_per_second", 0.0, "Of the written video; 0: as the source.", 0.0, 60.0
+)
+flags.DEFINE_enum(
+    "over", "all", ["all", "moment"],
+    "Of a DAVEnet: map of all the sound around a frame, or of the very moment.",
+)
 flags.mark_flags_as_required(["workdir", "output"])
 
 
@@ -51,6 +58,8 @@ def check_flags() -> None:
         raise ConfigurationError("--at_seconds is for --sound")
     if FLAGS.shorter_side % 2:
         raise ConfigurationError(f"--shorter_side={FLAGS.shorter_side}: must be an even number")
+    if FLAGS.frames_per_second and not FLAGS.video:
+        raise ConfigurationError("--frames_per_second is for --video")
     check_range("opacity", FLAGS.opacity, 0, 1)
 
 
@@ -63,6 +72,8 @@ def main() -> None:
         raise UserError(
             f"--workdir={FLAGS.workdir}: its network has no heat map; avol and davenet have"
         )
+    if FLAGS.over == "moment" and not network.config.network.masks_sound:
+        raise UserError(f"--over=moment: the network of {FLAGS.workdir} has no matchmap")
     if FLAGS.video:
         localize_video(network)
     else:
@@ -75,12 +86,31 @@ def localize_picture(network: TrainedNetwork) -> None:
     picture = localized_picture.read_picture(FLAGS.image)
     sound = localized_picture.read_sound(FLAGS.sound, rate)
     middle = None if FLAGS.at_seconds is None else round(FLAGS.at_seconds * rate)
-    second = localized_picture.cut_second(sound, network.config.network.segment_samples, middle)
-    heatmap = network.localize(picture[None], second[None])[0]
+    segment = network.config.network.segment_samples
+    second = localized_picture.cut_second(sound, segment, middle)[None]
+    middle = len(sound) // 2 if middle is None else middle
+    if network.config.network.masks_sound:
+        inside = clip_moments.inside_of(len(sound), middle, segment)
+        second, number = clip_moments.beginnings(second, [inside])
+        heatmap = localizer(network)(picture[None], second, number, segment // 2 - inside[0])[0]
+    else:
+        heatmap = network.localize(picture[None], second)[0]
     look = Look(network.config.frames.crop_share, FLAGS.stretch, FLAGS.opacity)
     files.write_png(FLAGS.output, look.draw(picture, heatmap))
     column, row = localized_picture.peak(heatmap, picture.shape, look.crop_share)
     print(f"highest probability {np.max(heatmap):.3f}, at pixel ({column}, {row}): {FLAGS.output}")
+
+
+def localizer(network: TrainedNetwork) -> localized_video.Localize:
+    """What the flags ask of a network."""
+
+    def at_moment(frames, waveforms, num_samples, at_samples):
+        return network.localize_at(frames, waveforms, num_samples, at_samples)
+
+    def over_all(frames, waveforms, num_samples=None, at_samples=None):
+        return network.localize(frames, waveforms, num_samples)
+
+    return at_moment if FLAGS.over == "moment" else over_all
 
 
 def localize_video(network: TrainedNetwork) -> None:
@@ -96,11 +126,13 @@ def localize_video(network: TrainedNetwork) -> None:
         written = localized_video.write(
             FLAGS.video,
             FLAGS.output,
-            network.localize,
+            localizer(network),
             network.config.network.segment_samples,
             network.sample_rate_hz,
             Look(share, FLAGS.stretch, FLAGS.opacity, FLAGS.shorter_side),
             tell,
+            FLAGS.frames_per_second,
+            network.config.network.masks_sound,
         )
     if written.damage:
         print(f"{FLAGS.video}: {written.damage}; what came before is written")

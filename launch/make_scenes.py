@@ -26,12 +26,12 @@ Time: a few seconds to start, then about 40 clips a second of each core; 130 kB 
 Fields of --set, the record and what is in a scene: docs/scenes.md.
 """
 
-import ast
 import dataclasses
 
 from absl import flags
 
 from launch import commands
+from launch.fields import changed_fields, typed_fields
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "Folder for the shards.")
@@ -83,33 +83,6 @@ def main() -> None:
         FLAGS.mp4,
     )
     print(make_scenes(scenes, FLAGS.num_workers))
-
-
-def changed_fields(items: str) -> list[tuple[str, str]]:
-    """Names and values of `name=value,name=value`."""
-    parts = [item.partition("=") for item in items.split(",") if item]
-    for name, equals, _ in parts:
-        if not equals:
-            commands.fail(f"--set={name}: write name=value")
-    return [(name, value) for name, _, value in parts]
-
-
-def typed_fields(part: type, changes: dict[str, str]) -> dict[str, object]:
-    """The values in the types of their fields.
-
-    Raises:
-      ConfigurationError: one is of another type.
-    """
-    from crossmodal.configuration import typed
-
-    values = {}
-    for name, text in changes.items():
-        try:
-            value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = text
-        values[name] = typed(part, name, value)
-    return values
 
 
 if __name__ == "__main__":

@@ -66,8 +66,9 @@ def test_padding_has_no_effect(similarity, behind):
         steps = steps_of(length)
         assert len(alone["matchmap"]) == steps
         assert not padded["matchmap"][row, steps:].any()
-        padded_map = padded["matchmap"][row, :steps]
-        np.testing.assert_allclose(padded_map, alone.pop("matchmap"), atol=2e-5, rtol=1e-4)
+        for name in ("matchmap", "heatmaps"):
+            there = padded[name][row, :steps]
+            np.testing.assert_allclose(there, alone.pop(name), atol=2e-5, rtol=1e-4)
         for name, value in alone.items():
             np.testing.assert_allclose(padded[name][row], value, atol=2e-5, rtol=1e-4, err_msg=name)
     assert np.abs(padded["audio_embedding"][0] - padded["audio_embedding"][2]).max() > 1e-3

@@ -232,12 +232,15 @@ def test_what_is_damaged_is_written_up_to_there(tmp_path, monkeypatch):
 def workdirs(tmp_path_factory):
     """Work folders of networks that were never trained."""
     folder = tmp_path_factory.mktemp("networks")
-    for name in ("avol", "ave"):
+    for name in ("avol", "ave", "davenet"):
+        masks = "mask" if name == "davenet" else "surround"
         config = AvcConfig(
             name,
             network=dataclasses.replace(SMALL, network=name),
             frames=FrameConfig(SMALL.image_size),
-            pairs=PairConfig(sample_rate_hz=16_000, segment_seconds=SMALL.segment_seconds),
+            pairs=PairConfig(
+                sample_rate_hz=16_000, segment_seconds=SMALL.segment_seconds, short_sounds=masks
+            ),
         )
         model = networks.build(config.network).training
         checkpoints.save_best(str(folder / name), model, 1, {"accuracy": 0.5})
@@ -285,6 +288,55 @@ def test_a_picture_and_a_sound(workdirs, inputs, tmp_path):
     stretched = tf.io.decode_png(tf.io.read_file(str(output))).numpy()
     expected = overlays.overlay(picture, overlays.stretch(heatmap), 0.875, 1.0)
     np.testing.assert_array_equal(stretched, expected)
+
+
+def test_a_davenets_maps(workdirs, inputs, tmp_path):
+    network = embedding.load(str(workdirs / "davenet"))
+    picture = tf.io.decode_png(tf.io.read_file(str(inputs / "picture.png"))).numpy()
+    samples = wavfile.read(inputs / "sound.wav")[1]
+    output = tmp_path / "map.png"
+    # At the very beginning only half of the sound is there.
+    for over in ("all", "moment"):
+        outcome = launch(
+            "localize_avc", workdir=workdirs / "davenet", image=inputs / "picture.png",
+            sound=inputs / "sound.wav", output=output, at_seconds=0, opacity=1, over=over,
+        )
+        assert outcome.status == 0, outcome.error
+        alone = network.functions["localize"](
+            {"frame": picture[None], "waveform": samples[None, :2000].astype(np.float32) / 32768,
+             "num_samples": np.array([2000], np.int32)}
+        )
+        # 25 columns are 2 steps: the first one is heard at the beginning.
+        wanted = alone["heatmap"][0] if over == "all" else alone["heatmaps"][0, 0]
+        found = tf.io.decode_png(tf.io.read_file(str(output))).numpy()
+        expected = overlays.overlay(picture, wanted, 0.875, 1.0)
+        assert np.abs(found.astype(int) - expected).max() <= 1
+    output = tmp_path / "map.mp4"
+    outcome = launch(
+        "localize_avc", workdir=workdirs / "davenet", video=inputs / "video.mp4", output=output,
+        shorter_side=64, frames_per_second=30, over="moment",
+    )
+    assert outcome.status == 0 and "15 frames, 0.50 s" in outcome.out, outcome.error
+    times, *_ = read_back(output)
+    np.testing.assert_allclose(times, np.arange(15) / 30, atol=1e-3)
+    outcome = launch(
+        "localize_avc", workdir=workdirs / "avol", video=inputs / "video.mp4", output=output,
+        over="moment",
+    )
+    assert outcome.status == 1 and "has no matchmap" in outcome.error
+
+
+def test_only_samples_of_the_video_are_inside():
+    def clip(start, count):
+        frame = np.array([0.0])
+        return Clip(start, [b"a"], frame, np.ones(count, np.int16), 100)
+
+    clips = [clip(0.0, 30), clip(0.3, 30), clip(0.6, 7)]
+    found = [m for _, moments in localized_video.by_clip(clips, 20.0, 40) for m in moments]
+    for moment in found:
+        there = np.zeros(40, bool)
+        there[slice(*moment.inside)] = True
+        np.testing.assert_array_equal(moment.waveform != 0, there)
 
 
 def test_a_video(workdirs, inputs, tmp_path):

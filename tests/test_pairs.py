@@ -9,7 +9,7 @@ from clock_clips import GRID, RATE, WHOLE_FRAME, heard_seconds, parsed, seen_sec
 
 from avc.derangement import derange
 from avc.pair_config import PairConfig
-from avc.pairs import combine, draw, random_keys
+from avc.pairs import combine, draw, explain, random_keys
 from crossmodal.errors import ConfigurationError
 
 CLIP = parsed()
@@ -313,6 +313,42 @@ def test_short_clips_and_single_frames(seconds, misalignment, steps):
     if misalignment == 0.0:
         middle = pairs["audio_start_seconds"] + 0.5
         np.testing.assert_allclose(middle, pairs["frame_seconds"], atol=1e-6)
+
+
+def test_a_frame_a_second_goes_with_the_seconds_around_it():
+    # A frame in each second, as of a video converted at one frame a second.
+    example = parsed(9.5, steps=range(0, 238, 25))
+    settings = config(
+        segment_seconds=2.0, grid_seconds=1.0, misalignment_seconds=0.0, short_sounds="mask"
+    )
+    pairs = drawn(settings, 8, example)
+    assert set(pairs["frame_seconds"]) == set(range(1, 9))
+    np.testing.assert_array_equal(seen_seconds(pairs["frame"]), pairs["frame_seconds"])
+    np.testing.assert_array_equal(pairs["audio_start_seconds"], pairs["frame_seconds"] - 1)
+    start, end = (heard_seconds(pairs["waveform"][:, place]) for place in (0, -1))
+    np.testing.assert_allclose(start, pairs["frame_seconds"] - 1, atol=1e-3)
+    np.testing.assert_allclose(end, pairs["frame_seconds"] + 1, atol=1e-3)
+    assert (pairs["num_samples"] == 2 * RATE).all()
+
+
+@pytest.mark.parametrize("seconds", [1.5, 0.96, 0.024])
+def test_a_masked_short_sound_begins_with_its_row(seconds):
+    settings = config(
+        segment_seconds=2.0, grid_seconds=1.0, misalignment_seconds=0.0, short_sounds="mask"
+    )
+    pairs = drawn(settings, 1, parsed(seconds, steps=[0]))
+    samples = sound(seconds)
+    assert (pairs["num_samples"] == len(samples)).all()
+    np.testing.assert_array_equal(pairs["audio_start_seconds"], 0)
+    for waveform in pairs["waveform"]:
+        np.testing.assert_array_equal(waveform[: len(samples)], samples)
+        assert not waveform[len(samples) :].any()
+
+
+def test_no_sound_is_an_error_where_sounds_are_masked():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="has no sound") as found:
+        drawn(config(short_sounds="mask"), 1, parsed(0.0, steps=[0]))
+    assert str(explain(found.value)) == "clip a has no sound"
 
 
 def test_a_still_picture_goes_with_all_of_the_sound():

@@ -37,6 +37,18 @@ def test_ranks_match_plain_python(items, tile):
     assert pairs(ranks["audio_to_visual"]) == plain_ranks(audio, visual)
 
 
+def test_ranks_of_scores_are_those_of_their_embeddings():
+    visual, audio = integers(60, 5, seed=3)
+    by_product, by_score = retrieval.rank_pairs(visual, audio), retrieval.rank_scores(
+        visual @ audio.T
+    )
+    for direction in retrieval.DIRECTIONS:
+        assert pairs(by_score[direction]) == pairs(by_product[direction])
+    for scores, message in ((np.zeros((2, 3)), "must be"), (np.full((2, 2), np.nan), "NaN")):
+        with pytest.raises(UserError, match=message):
+            retrieval.rank_scores(scores)
+
+
 def test_a_wide_tile_overflows_no_counter():
     # 5,000 columns in one tile, all above the match: byte counters would wrap.
     items = 5000

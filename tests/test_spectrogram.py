@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import scipy.signal
 import tensorflow as tf
+import tensorflow_io as tfio
 
-from avc.spectrogram import LogSpectrogram, SpectrogramConfig
+from avc.recipes import recipe
+from avc.spectrogram import FrameCount, LogSpectrogram, SpectrogramConfig
 from crossmodal.errors import ConfigurationError
 
 PLAIN = SpectrogramConfig(mean=0.0, deviation=1.0)
@@ -121,6 +123,60 @@ def test_mel_bands_are_those_of_tensorflow_and_librosa():
                                norm=None)
     assert np.abs(config.mel_weights().T - also).max() < 0.1
     assert np.abs(config.mel_weights().argmax(0) - also.argmax(1)).max() <= 1
+
+
+# DAVEnet's: 25 ms each 10 ms, 40 bands from 20 Hz, decibels of power.
+DAVENET = recipe("davenet").network.audio
+
+
+def filtered(waveform):
+    """What the configuration does to a waveform, by SciPy in float64."""
+    x = waveform.astype(np.float64)
+    x = x - x.mean(1, keepdims=True)
+    return scipy.signal.lfilter([1, -0.97], [1], x)
+
+
+@pytest.mark.parametrize("scale", ["slaney", "htk"])
+def test_davenets_bands_are_those_of_librosa_and_tensorflow_io(scale):
+    librosa = pytest.importorskip("librosa")
+    config = dataclasses.replace(DAVENET, mel_scale=scale)
+    assert (config.window_samples, config.hop_samples, config.fft_length) == (400, 160, 400)
+    x = waveforms(samples=32_000) + np.float32(0.1)
+    padded = np.pad(filtered(x), [(0, 0), (0, 400)])
+    power = np.abs(librosa.stft(padded, n_fft=400, hop_length=160, window="hamming",
+                                center=False)[..., :200]) ** 2
+    if scale == "slaney":
+        bands = librosa.filters.mel(sr=16_000, n_fft=400, n_mels=40, fmin=20, fmax=8000) @ power
+    else:
+        frames = power.transpose(0, 2, 1).reshape(-1, 201)
+        found = tfio.audio.melscale(frames, rate=16_000, mels=40, fmin=20, fmax=8000)
+        bands = np.asarray(found).reshape(3, 200, 40).transpose(0, 2, 1)
+    expected = librosa.power_to_db(bands, ref=1.0, amin=config.epsilon, top_db=None)
+    picture = np.asarray(LogSpectrogram(config)(x))[..., 0]
+    assert picture.shape == (3, 40, 200)
+    # The faintest of the three lies 40 dB below the loudest, where float32 rounds by more.
+    np.testing.assert_allclose(picture, expected, atol=0.05)
+
+
+def test_decibels_are_of_power_in_either_spectrum():
+    x = waveforms(samples=8000)
+    power = LogSpectrogram(dataclasses.replace(DAVENET, mel_bands=0))
+    magnitude = LogSpectrogram(
+        dataclasses.replace(DAVENET, mel_bands=0, spectrum="magnitude", epsilon=1e-5)
+    )
+    np.testing.assert_allclose(power(x), magnitude(x), atol=1e-2)
+    assert np.unique(power(0 * x)) == pytest.approx([-100], abs=1e-3)
+
+
+def test_columns_of_a_padded_sound_are_those_of_the_sound():
+    x = waveforms(samples=8000) + np.float32(0.2)
+    lengths = np.array([8000, 5001, 368], np.int32)
+    layer = LogSpectrogram(DAVENET)
+    found = np.asarray(layer(x, lengths))
+    for row, length in enumerate(lengths):
+        alone = np.asarray(layer(x[row : row + 1, :length]))[0]
+        assert alone.shape[1] == DAVENET.num_frames(length) == int(FrameCount(160)(length))
+        np.testing.assert_allclose(found[row, :, : alone.shape[1]], alone, atol=2e-3)
 
 
 def test_silence_is_the_logarithm_of_epsilon():

@@ -16,7 +16,8 @@ ALLOWED = {
 }
 NETWORK_FILES = (
     "networks", "trunks", "motion_trunks", "resnet", "convolutions", "heads", "losses",
-    "spectrogram", "augmentation", "derangement", "visual_inputs", "instance_pooling",
+    "spectrogram", "augmentation", "derangement", "visual_inputs", "instance_pooling", "davenet",
+    "davenet_trunks", "masks", "matchmaps", "mel", "parts", "triplet",
 )
 YT8M_FILES = (
     "model", "towers", "layers", "temporal_layers", "losses", "synchronous_losses",
