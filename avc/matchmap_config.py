@@ -15,8 +15,8 @@ class MatchmapConfig:
       similarity: of a matchmap: `sisa`, the mean over picture and time, which is the product
         of the mean-pooled maps (the paper's); `misa`, the largest over the picture, its mean
         over time; `sima`, the largest over time, its mean over the picture.
-      image_weights: of the VGG16: `none`, `imagenet` or a file; see avc.vgg16_weights. Only a
-        training that begins reads them.
+      image_weights: of the VGG16: `none`, `imagenet` or a file; see avc.vgg16_weights. Read
+        where a training starts; a trained network has its own.
       image_normalization: whether each of its convolutions is followed by batch
         normalisation, which the paper's VGG16 has not; without trained weights it learns far
         sooner.

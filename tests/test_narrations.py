@@ -58,7 +58,7 @@ def test_what_is_said_is_what_is_shown_about_then():
             assert (first.colour, first.shape) != (second.colour, second.shape)
         times = [each.start_seconds for each in spoken]
         assert all(b - a >= 0.4 - 1e-9 for a, b in itertools.pairwise(times))
-        said = {number: [w.word for w in spoken if w.shot == number] for number in range(len(shots))}
+        said = [[w.word for w in spoken if w.shot == i] for i in range(len(shots))]
         for number, shot in enumerate(shots):
             kinds.append(shot.talk)
             own = [WORDS.index(shot.colour), WORDS.index(shot.shape)]
