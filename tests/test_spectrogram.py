@@ -148,7 +148,7 @@ def test_davenets_bands_are_those_of_librosa_and_tensorflow_io(scale):
     if scale == "slaney":
         bands = librosa.filters.mel(sr=16_000, n_fft=400, n_mels=40, fmin=20, fmax=8000) @ power
     else:
-        frames = power.transpose(0, 2, 1).reshape(-1, 201)
+        frames = power.transpose(0, 2, 1).reshape(-1, 201).astype(np.float32)
         found = tfio.audio.melscale(frames, rate=16_000, mels=40, fmin=20, fmax=8000)
         bands = np.asarray(found).reshape(3, 200, 40).transpose(0, 2, 1)
     expected = librosa.power_to_db(bands, ref=1.0, amin=config.epsilon, top_db=None)
