@@ -167,7 +167,7 @@ class LogSpectrogram(layers.Layer):
         padded = ops.pad(waveform, ((0, 0), (0, c.fft_length - 1)))
         frames = ops.extract_sequences(padded, c.fft_length, c.hop_samples)
         window = np.pad(c.window_values(), (0, c.fft_length - c.window_samples))
-        real, imaginary = ops.rfft(frames * window.astype("float32"), c.fft_length)
+        real, imaginary = self._transformed(frames, window)
         power = ops.square(real) + ops.square(imaginary)
         spectrum = ops.sqrt(power) if c.spectrum == "magnitude" else power
         if c.mel_bands:
@@ -179,6 +179,16 @@ class LogSpectrogram(layers.Layer):
         else:
             picture = ops.log(spectrum + c.epsilon)
         return ops.expand_dims((picture - c.mean) * (1 / c.deviation), -1)
+
+    def _transformed(self, frames, window):
+        """Real and imaginary part of the Fourier transform, `[batch, time, frequency]`."""
+        length = self.config.fft_length
+        if length & (length - 1) == 0:
+            return ops.rfft(frames * window.astype("float32"), length)
+        # TFLite transforms powers of two only; the defining sum is a product of matrices.
+        angle = 2 * np.pi / length * np.outer(np.arange(length), np.arange(length // 2 + 1))
+        bases = window[:, None] * np.cos(angle), -window[:, None] * np.sin(angle)
+        return tuple(ops.matmul(frames, basis.astype("float32")) for basis in bases)
 
     def _filtered(self, waveform, num_samples):
         """Without its mean, and with high frequencies raised, as the configuration says."""

@@ -347,7 +347,7 @@ def test_a_masked_short_sound_begins_with_its_row(seconds):
 
 def test_no_sound_is_an_error_where_sounds_are_masked():
     with pytest.raises(tf.errors.InvalidArgumentError, match="has no sound") as found:
-        drawn(config(short_sounds="mask"), 1, parsed(0.0, steps=[0]))
+        drawn(config(short_sounds="mask"), 1, {**CLIP, "audio": tf.constant(b"")})
     assert str(explain(found.value)) == "clip a has no sound"
 
 
