@@ -25,7 +25,7 @@ import os
 
 from absl import flags
 
-from launch import assignments, commands
+from launch import commands, fields
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -48,7 +48,7 @@ def main() -> None:
     from avc import transcript_analysis
     from crossmodal import configuration
 
-    changes = dict(assignments.assignment(item) for item in FLAGS.set)
+    changes = dict(fields.assignment(item) for item in FLAGS.set)
     config = configuration.override(transcript_analysis.AnalysisConfig(), changes)
     inputs = transcript_analysis.Inputs(
         FLAGS.transcripts, FLAGS.posteriors, FLAGS.words, FLAGS.lengths, FLAGS.metadata,

@@ -17,7 +17,7 @@ from there.
 
 from absl import flags
 
-from launch import assignments, commands
+from launch import commands, fields
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -33,7 +33,7 @@ def main() -> None:
     from avc import labelling
     from crossmodal import configuration
 
-    changes = dict(assignments.assignment(item) for item in FLAGS.set)
+    changes = dict(fields.assignment(item) for item in FLAGS.set)
     config = configuration.override(labelling.Labelling(), changes)
     print(labelling.run(FLAGS.transcripts, FLAGS.posteriors, FLAGS.output, config))
 

@@ -3,7 +3,7 @@
 from absl import flags
 
 from crossmodal import strategies, training
-from launch import assignments
+from launch import fields
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("train_pattern", None, "Shards to train on: glob patterns, by commas.")
@@ -40,7 +40,7 @@ def changes() -> dict[str, object]:
       ConfigurationError: a part of --set is not name=value.
     """
     sizes = {flag: FLAGS[flag].value for flag in ("batch_size", "max_steps") if FLAGS[flag].value}
-    return sizes | dict(assignments.assignment(item) for item in FLAGS.set)
+    return sizes | dict(fields.assignment(item) for item in FLAGS.set)
 
 
 def run_config(

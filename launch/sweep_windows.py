@@ -18,7 +18,7 @@ import os
 
 from absl import flags
 
-from launch import assignments, commands
+from launch import commands, fields
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -37,7 +37,7 @@ def main() -> None:
     from avc import labelling, window_sweep
     from crossmodal import configuration
 
-    changes = dict(assignments.assignment(item) for item in FLAGS.set)
+    changes = dict(fields.assignment(item) for item in FLAGS.set)
     config = configuration.override(labelling.Labelling(), changes)
     windows = window_sweep.parse_windows(FLAGS.windows)
     print(

@@ -10,7 +10,7 @@ from absl import flags
 
 from crossmodal import reports, training
 from crossmodal.errors import ConfigurationError
-from launch import assignments
+from launch.fields import literal
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -30,7 +30,7 @@ def combinations(grid: str) -> list[dict[str, object]]:
         name, equals, values = part.partition("=")
         if not equals or not values:
             raise ConfigurationError(f"--grid: {part!r} is not name=value,value")
-        fields.append([(name, assignments.literal(value)) for value in values.split(",")])
+        fields.append([(name, literal(value)) for value in values.split(",")])
     if not fields:
         raise ConfigurationError("--grid is empty: write name=value,value")
     return [dict(choice) for choice in itertools.product(*fields)]
