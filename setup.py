@@ -23,6 +23,7 @@ EXTRAS = {
     "weak": ["webvtt-py>=0.6,<0.7"],
     "pictures": ["matplotlib>=3.8,<4", "pillow>=10,<13", "scikit-learn>=1.4,<2"],
     "probe": ["av>=18,<19", "scikit-learn>=1.4,<2"],
+    "search": ["faiss-cpu>=1.8,<2"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
     "benchmark": [
         "torch>=2.4,<3", "faiss-cpu>=1.8,<2", "librosa>=0.10,<0.12", "scikit-learn>=1.4,<2",

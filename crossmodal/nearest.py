@@ -13,6 +13,54 @@ from crossmodal.errors import UserError
 BLOCK = 1 << 24
 
 
+class Exact:
+    """A database that is searched without approximation, block by block.
+
+    Attributes:
+      database: float32 [items, size].
+    """
+
+    def __init__(self, database: np.ndarray) -> None:
+        """Looks for identical items, once for all searches.
+
+        Raises:
+          UserError: the database is not [items, size], or a row is not finite.
+        """
+        self.database = embeddings.check_rows("database", database)
+        self._first = embeddings.identical_rows(self.database)
+        self._repeats = np.flatnonzero(self._first != np.arange(len(self.database)))
+
+    def search(
+        self, queries: np.ndarray, k: int, exclude: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `nearest`."""
+        queries, database = embeddings.check_rows("query", queries), self.database
+        if queries.shape[1] != database.shape[1]:
+            raise UserError(
+                f"queries of {queries.shape[1]} values and a database of {database.shape[1]} "
+                "do not come from the same model"
+            )
+        exclude = np.full(len(queries), -1) if exclude is None else np.asarray(exclude)
+        available = len(database) - bool((exclude >= 0).any())
+        if not 0 < k <= available:
+            raise UserError(f"{k} nearest items asked for, the database offers {available}")
+        indices = np.empty((len(queries), k), np.int64)
+        values = np.empty((len(queries), k), np.float32)
+        step = max(BLOCK // len(database), 1)
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
+            scores = retrieval.multiply(queries[part], database)
+            # The product may round identical items differently.
+            scores[:, self._repeats] = scores[:, self._first[self._repeats]]
+            own = exclude[part]
+            known = np.flatnonzero(own >= 0)
+            scores[known, own[known]] = -np.inf
+            for row, line in enumerate(scores, start):
+                indices[row] = _best(line, k)
+                values[row] = line[indices[row]]
+        return indices, values
+
+
 def nearest(
     queries: np.ndarray, database: np.ndarray, k: int, exclude: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -34,33 +82,7 @@ def nearest(
       UserError: shapes that do not fit, a row that is not finite, or fewer than k items.
     """
     queries = embeddings.check_rows("query", queries)
-    database = embeddings.check_rows("database", database)
-    if queries.shape[1] != database.shape[1]:
-        raise UserError(
-            f"queries of {queries.shape[1]} values and a database of {database.shape[1]} "
-            "do not come from the same model"
-        )
-    exclude = np.full(len(queries), -1) if exclude is None else np.asarray(exclude)
-    available = len(database) - bool((exclude >= 0).any())
-    if not 0 < k <= available:
-        raise UserError(f"{k} nearest items asked for, the database offers {available}")
-    first = embeddings.identical_rows(database)
-    repeats = np.flatnonzero(first != np.arange(len(database)))
-    indices = np.empty((len(queries), k), np.int64)
-    values = np.empty((len(queries), k), np.float32)
-    step = max(BLOCK // len(database), 1)
-    for start in range(0, len(queries), step):
-        part = slice(start, start + step)
-        scores = retrieval.multiply(queries[part], database)
-        # The product may round identical items differently.
-        scores[:, repeats] = scores[:, first[repeats]]
-        own = exclude[part]
-        known = np.flatnonzero(own >= 0)
-        scores[known, own[known]] = -np.inf
-        for row, line in enumerate(scores, start):
-            indices[row] = _best(line, k)
-            values[row] = line[indices[row]]
-    return indices, values
+    return Exact(database).search(queries, k, exclude)
 
 
 def _best(scores: np.ndarray, k: int) -> np.ndarray:
