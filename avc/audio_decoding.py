@@ -1,4 +1,4 @@
-"""Decoded sound as one channel at one sample rate, each sample at its time.
+"""Decoded sound at one sample rate, as one channel or two, each sample at its time.
 
 Sample k of a track is the sound at k / sample_rate seconds after the track's zero, within
 half a sample. FFmpeg's swresample mixes and resamples: two channels are averaged; of more
@@ -23,7 +23,8 @@ TOLERANCE = Fraction(20, 1000)
 class _Run:
     """Frames of one format that follow each other without a gap."""
 
-    def __init__(self, frame: av.AudioFrame, begin: Fraction, rate: int) -> None:
+    def __init__(self, frame: av.AudioFrame, begin: Fraction, rate: int, layout: str) -> None:
+        self.layout = layout
         self.format = _format(frame)
         self.begin = begin
         self.rate = rate
@@ -32,7 +33,8 @@ class _Run:
         self.made = 0
         # Channels without a place cannot be mixed by rule: all count alike.
         self.alike = " channels" in frame.layout.name
-        self.resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
+        form = "s16" if layout == "mono" else "s16p"
+        self.resampler = av.AudioResampler(format=form, layout=layout, rate=rate)
 
     def end(self) -> Fraction:
         """When the next frame is due."""
@@ -43,8 +45,11 @@ class _Run:
         self.fed += frame.samples
         if self.alike:
             channels = _channels(frame)
-            mean = channels.mean(0, keepdims=True).astype(channels.dtype)
-            frame = _to_frame(mean, frame, "mono")
+            number = 1 if self.layout == "mono" else 2
+            if number != len(channels):
+                mean = channels.mean(0, keepdims=True).astype(channels.dtype)
+                channels = mean.repeat(number, axis=0)
+            frame = _to_frame(channels, frame, self.layout)
         frame.pts = None
         yield from self._place(self.resampler.resample(frame))
 
@@ -57,9 +62,9 @@ class _Run:
         for frame in frames:
             if frame is None or self.made >= limit:
                 continue
-            samples = frame.to_ndarray()[0][: limit - self.made]
-            yield self.position + self.made, samples
-            self.made += len(samples)
+            samples = frame.to_ndarray()[..., : limit - self.made]
+            yield self.position + self.made, samples[0] if self.layout == "mono" else samples
+            self.made += samples.shape[-1]
 
 
 class Anchor(NamedTuple):
@@ -75,29 +80,34 @@ class Anchor(NamedTuple):
 
 
 def resample(
-    frames: Iterable[TimedFrame], rate: int, anchor: Anchor | None = None
+    frames: Iterable[TimedFrame], rate: int, anchor: Anchor | None = None, layout: str = "mono"
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Mono sound in pieces.
+    """Sound in pieces.
 
     Args:
       frames: in order.
       rate: samples a second of the result.
       anchor: the track's first frame, if `frames` begins later: the samples are then those
         which the whole track would give, but for the first milliseconds.
+      layout: `mono` or `stereo`.
 
     Yields:
-      (position, int16 [num_samples]): pieces in order that do not overlap.
+      (position, int16 [num_samples], or [2, num_samples] in stereo): pieces in order that do
+      not overlap.
     """
     done = None
-    for position, samples in _pieces(_aligned(frames, rate, anchor) if anchor else frames, rate):
+    frames = _aligned(frames, rate, anchor) if anchor else frames
+    for position, samples in _pieces(frames, rate, layout):
         if done is not None and position < done:
-            samples, position = samples[done - position :], done
-        if len(samples):
-            done = position + len(samples)
+            samples, position = samples[..., done - position :], done
+        if samples.shape[-1]:
+            done = position + samples.shape[-1]
             yield position, samples
 
 
-def _pieces(frames: Iterable[TimedFrame], rate: int) -> Iterator[tuple[int, np.ndarray]]:
+def _pieces(
+    frames: Iterable[TimedFrame], rate: int, layout: str
+) -> Iterator[tuple[int, np.ndarray]]:
     run = None
     for begin, _, frame in frames:
         if not frame.samples:
@@ -106,7 +116,7 @@ def _pieces(frames: Iterable[TimedFrame], rate: int) -> Iterator[tuple[int, np.n
             yield from run.flush()
             run = None
         if run is None:
-            run = _Run(frame, begin, rate)
+            run = _Run(frame, begin, rate, layout)
         yield from run.feed(frame)
     if run:
         yield from run.flush()

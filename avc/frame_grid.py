@@ -39,6 +39,11 @@ class FrameGrid:
             return None
         return self._shown.end if self._shown else Fraction(0)
 
+    @property
+    def shown(self) -> TimedFrame | None:
+        """What is shown at the last time that was asked for."""
+        return self._shown
+
     def read(self, start: Fraction, stop: Fraction) -> Iterator[tuple[int, av.VideoFrame]]:
         """Yields each picture once, with the first step at which it is shown.
 

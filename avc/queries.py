@@ -6,6 +6,7 @@ them.
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -80,7 +81,11 @@ def embed_picture(network: TrainedNetwork, path: str) -> np.ndarray:
 
 
 def embed_moments(
-    network: TrainedNetwork, path: str, modality: str, config: QueryConfig | None = None
+    network: TrainedNetwork,
+    path: str,
+    modality: str,
+    config: QueryConfig | None = None,
+    tell: Callable[[int], object] = lambda moments: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The moments of one modality of a file.
 
@@ -89,6 +94,7 @@ def embed_moments(
       path: a media file; of "visual" it needs no sound, of "audio" no picture.
       modality: `visual` or `audio`.
       config: where the moments are.
+      tell: called with how many new moments there are.
 
     Returns:
       seconds: float64 `[n]`, of the moments, rising, from the file's beginning.
@@ -115,6 +121,7 @@ def embed_moments(
             held = []
         held.append(item)
         seconds.append(row.seconds)
+        tell(1)
     if not held:
         raise UserError(f"{path}: holds no moment")
     parts.append(_embed(network, modality, held))

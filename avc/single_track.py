@@ -64,7 +64,7 @@ def read_sound(path: str, config: MediaConfig) -> Iterator[Clip]:
     try:
         frames = track.frames()
         first = first_of(frames, path, "sound")
-        picture = _first_picture(path, config)
+        picture = first_picture(path, config)
         origin = first.begin if picture is None else picture
         shifted = _shifted(itertools.chain([first], frames), origin)
         window = SampleWindow(resample(shifted, config.sample_rate_hz))
@@ -81,18 +81,8 @@ def read_sound(path: str, config: MediaConfig) -> Iterator[Clip]:
         track.close()
 
 
-def _spans(config: MediaConfig) -> Iterator[tuple[Fraction, Fraction]]:
-    length = Fraction(config.clip_seconds).limit_denominator(1000)
-    for start in itertools.count(Fraction(0), length):
-        yield start, start + length
-
-
-def _shifted(frames: Iterator[TimedFrame], origin: Fraction) -> Iterator[TimedFrame]:
-    for begin, end, frame in frames:
-        yield TimedFrame(begin - origin, end - origin, frame)
-
-
-def _first_picture(path: str, config: MediaConfig) -> Fraction | None:
+def first_picture(path: str, config: MediaConfig) -> Fraction | None:
+    """When a file's first picture begins, in seconds of its clock; None without pictures."""
     try:
         track = Track(path, "video", config.max_pixels)
     except MediaError:
@@ -102,6 +92,17 @@ def _first_picture(path: str, config: MediaConfig) -> Fraction | None:
     finally:
         track.close()
     return first.begin if first else None
+
+
+def _spans(config: MediaConfig) -> Iterator[tuple[Fraction, Fraction]]:
+    length = Fraction(config.clip_seconds).limit_denominator(1000)
+    for start in itertools.count(Fraction(0), length):
+        yield start, start + length
+
+
+def _shifted(frames: Iterator[TimedFrame], origin: Fraction) -> Iterator[TimedFrame]:
+    for begin, end, frame in frames:
+        yield TimedFrame(begin - origin, end - origin, frame)
 
 
 def _check_end(track: Track, length: Fraction, begin: Fraction) -> None:

@@ -1,4 +1,4 @@
-"""Pictures with time stamps and mono sound as an mp4 file: H.264 and AAC."""
+"""Pictures with time stamps and sound as an mp4 file: H.264 and AAC."""
 
 from fractions import Fraction
 from types import TracebackType
@@ -9,18 +9,33 @@ import numpy as np
 # All usual frame rates divide it.
 CLOCK_HZ = 90_000
 QUALITY = "18"  # x264's constant rate factor: hardly to be told from the original
+LAYOUTS = {1: "mono", 2: "stereo"}
+
+
+def audio_frame(
+    samples: np.ndarray, layout: str, sample_rate_hz: int, first: int
+) -> av.AudioFrame:
+    """Samples int16 `[n]` or `[channels, n]` as a frame that begins with sample `first`."""
+    planes = np.ascontiguousarray(np.atleast_2d(samples))
+    frame = av.AudioFrame.from_ndarray(planes, format="s16p", layout=layout)
+    frame.sample_rate, frame.pts = sample_rate_hz, first
+    frame.time_base = Fraction(1, sample_rate_hz)
+    return frame
 
 
 class VideoWriter:
     """Writes a file; a context manager, which closes it."""
 
-    def __init__(self, path: str, frames_per_second: float, sample_rate_hz: int) -> None:
+    def __init__(
+        self, path: str, frames_per_second: float, sample_rate_hz: int, channels: int = 1
+    ) -> None:
         """Opens the file.
 
         Args:
           path: on the local file system.
           frames_per_second: about how many pictures there will be.
           sample_rate_hz: of the sound.
+          channels: of the sound, one or two.
         """
         self._rate = Fraction(frames_per_second).limit_denominator(1001)
         self._container = av.open(path, "w", format="mp4")
@@ -29,7 +44,8 @@ class VideoWriter:
         )
         self._video.pix_fmt = "yuv420p"
         self._video.codec_context.time_base = Fraction(1, CLOCK_HZ)
-        self._audio = self._container.add_stream("aac", rate=sample_rate_hz, layout="mono")
+        self._layout = LAYOUTS[channels]
+        self._audio = self._container.add_stream("aac", rate=sample_rate_hz, layout=self._layout)
         self._samples = 0
         self._size: tuple[int, int] | None = None
 
@@ -50,13 +66,11 @@ class VideoWriter:
         self._container.mux(self._video.encode(frame))
 
     def add_sound(self, samples: np.ndarray) -> None:
-        """Adds int16 `[n]` after what was added before."""
-        if not len(samples):
+        """Adds int16 `[n]`, or `[channels, n]`, after what was added before."""
+        if not samples.size:
             return
-        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        frame.sample_rate, frame.pts = self._audio.rate, self._samples
-        frame.time_base = Fraction(1, self._audio.rate)
-        self._samples += len(samples)
+        frame = audio_frame(samples, self._layout, self._audio.rate, self._samples)
+        self._samples += samples.shape[-1]
         self._container.mux(self._audio.encode(frame))
 
     def __exit__(
