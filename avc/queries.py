@@ -128,27 +128,6 @@ def embed_moments(
     return np.array(seconds), np.concatenate(parts)
 
 
-def moment_at(seconds: np.ndarray, wanted: float, path: str) -> int:
-    """The moment nearest to a time.
-
-    Args:
-      seconds: of the moments, rising.
-      wanted: the time.
-      path: of the file, for the error.
-
-    Raises:
-      UserError: the time is farther from all moments than they are from each other.
-    """
-    place = int(np.abs(seconds - wanted).argmin())
-    gap = float(np.diff(seconds).max(initial=1.0))
-    if not abs(seconds[place] - wanted) <= gap:
-        raise UserError(
-            f"--query_seconds={wanted:g}: {path} has moments from {seconds[0]:.2f} to"
-            f" {seconds[-1]:.2f} s"
-        )
-    return place
-
-
 def _embed(network: TrainedNetwork, modality: str, items: list[np.ndarray]) -> np.ndarray:
     embed = network.embed_visual if modality == "visual" else network.embed_audio
     return embed(np.stack(items))

@@ -15,12 +15,11 @@ Examples (some seconds to start, a second or two for a query):
 """
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import flags
 
-from avc import embedding, queries
-from avc.queries import QueryConfig
 from crossmodal import collection, configuration, faiss_index, files, index, search_report
 from crossmodal.collection import Collection
 from crossmodal.errors import ConfigurationError, UserError
@@ -28,6 +27,9 @@ from crossmodal.faiss_index import FaissConfig
 from crossmodal.index import SearchConfig
 from crossmodal.ndcg import DIRECTIONS
 from launch import commands
+
+if TYPE_CHECKING:
+    from avc.embedding import TrainedNetwork
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("database", None, "Files of embeddings, .npz: names or patterns, by commas.")
@@ -81,7 +83,7 @@ def check_flags() -> str:
 def main() -> None:
     """Searches as the flags say."""
     kind = check_flags()
-    network = embedding.load(FLAGS.workdir, FLAGS.checkpoint) if FLAGS.workdir else None
+    network = load_network()
     config = search_config(kind, network)
     if FLAGS.output:
         files.check_writable(FLAGS.output, "output")
@@ -116,23 +118,39 @@ def main() -> None:
         files.write_text(FLAGS.output, search_report.page(text, facts[1:], entries))
 
 
-def search_config(kind: str, network: embedding.TrainedNetwork | None) -> SearchConfig:
+def load_network() -> "TrainedNetwork | None":
+    """The network of --workdir, if there is one."""
+    if not FLAGS.workdir:
+        return None
+    # Whoever searches by rows alone needs no library that reads media files.
+    from avc import embedding
+
+    return embedding.load(FLAGS.workdir, FLAGS.checkpoint)
+
+
+def search_config(kind: str, network: "TrainedNetwork | None") -> SearchConfig:
     """What to find; without --direction, in the other modality than the query's."""
     other = "audio_to_visual" if kind == "query_sound" else "visual_to_audio"
-    similarity = FLAGS.similarity or (queries.similarity_of(network) if network else "cosine")
+    similarity = FLAGS.similarity or "cosine"
+    if network is not None and not FLAGS.similarity:
+        from avc import queries
+
+        similarity = queries.similarity_of(network)
     return SearchConfig(FLAGS.direction or other, FLAGS.results, similarity, FLAGS.moments)
 
 
-def reason(network: embedding.TrainedNetwork | None) -> str:
+def reason(network: "TrainedNetwork | None") -> str:
     """Why this similarity, where the network tells it."""
     if network is None or FLAGS.similarity:
         return ""
+    from avc import queries
+
     return f" ({queries.why_similarity(network)})"
 
 
 def read_query(
     kind: str,
-    network: embedding.TrainedNetwork | None,
+    network: "TrainedNetwork | None",
     database: Collection,
     config: SearchConfig,
 ) -> tuple[np.ndarray, np.ndarray, str]:
@@ -147,12 +165,8 @@ def read_query(
         vectors, seconds = vector[None], np.full(1, np.nan)
         own = np.isin(database.video, database.video[database.ids == item])
         name = f"{name}, row {FLAGS.query_row}: {item.decode(errors='replace')}"
-    elif kind == "query_image":
-        vectors, seconds = queries.embed_picture(network, name), np.full(1, np.nan)
-        own = np.zeros(len(database), bool)
     else:
-        taken = QueryConfig(FLAGS.hop_seconds, FLAGS.shorter_side)
-        seconds, vectors = queries.embed_moments(network, name, modality, taken)
+        seconds, vectors = read_file(kind, network, modality)
         # A file somewhere else may be a namesake only: it is left out if that is asked for.
         own = np.isin(database.video, database.video[database.of_file(name)]) & bool(
             FLAGS.exclude_own
@@ -161,13 +175,41 @@ def read_query(
     if FLAGS.query_seconds is not None:
         if np.isnan(seconds).any():
             raise UserError("--query_seconds: the query has no times")
-        place = queries.moment_at(seconds, FLAGS.query_seconds, name)
+        place = moment_at(seconds, FLAGS.query_seconds, name)
         return vectors[place], own, f"query: the {what} of {name} at {seconds[place]:.2f} s"
     if len(vectors) > 1:
         name += f" (mean of the unit vectors of {len(vectors)} moments)"
         if config.similarity != "cosine":
             name = name.replace("the unit vectors of ", "")
     return index.mean_embedding(vectors, config.similarity), own, f"query: the {what} of {name}"
+
+
+def moment_at(seconds: np.ndarray, wanted: float, name: str) -> int:
+    """The moment nearest to a time.
+
+    Raises:
+      UserError: the time is farther from all moments than they are from each other.
+    """
+    place = int(np.abs(seconds - wanted).argmin())
+    gap = float(np.diff(seconds).max(initial=1.0))
+    if not abs(seconds[place] - wanted) <= gap:
+        raise UserError(
+            f"--query_seconds={wanted:g}: {name} has moments from {seconds[0]:.2f} to"
+            f" {seconds[-1]:.2f} s"
+        )
+    return place
+
+
+def read_file(
+    kind: str, network: "TrainedNetwork", modality: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds [n] and embeddings [n, d] of the moments of a query's file."""
+    from avc import queries
+
+    if kind == "query_image":
+        return np.full(1, np.nan), queries.embed_picture(network, FLAGS.query_image)
+    taken = queries.QueryConfig(FLAGS.hop_seconds, FLAGS.shorter_side)
+    return queries.embed_moments(network, FLAGS[kind].value, modality, taken)
 
 
 def judge(

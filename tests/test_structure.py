@@ -96,6 +96,11 @@ def test_the_demo_needs_no_extra():
     assert "av" in imported_at_once("launch.localize_avc", set())
 
 
+def test_a_search_by_rows_needs_no_extra():
+    assert "av" in imported_at_once("avc.queries", set())
+    assert not imported_at_once("launch.search", set()) & {"av", "faiss", "matplotlib", "sklearn"}
+
+
 def test_beam_is_for_conversion_torch_for_benchmarks_and_faiss_for_its_index():
     for package in PACKAGES:
         for path in sources(package):
