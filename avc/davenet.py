@@ -40,7 +40,8 @@ def parts(inputs: Tensors, config: NetworkConfig) -> Parts:
     sound, count = davenet_trunks.sound_trunk(inputs["waveform"], inputs["num_samples"], config)
     audio = MarkSteps(name="audio_map")(sound, count)
     product, over_time = Matchmap(name="matchmap"), TimeMean(name="time_mean")
-    similarity = Similarity(config.matchmap.similarity, name="similarity")
+    kind = config.matchmap.similarity
+    similarity = Similarity(kind, config.matchmap.instance_temperature, name="similarity")
     standard = Standardized(config.batch_norm_momentum, name="standardized")
     logits = ScaledLogits(config.score_scale, name="logits")
     sigmoid = layers.Activation("sigmoid", dtype="float32", name="heatmap")
@@ -69,5 +70,5 @@ def parts(inputs: Tensors, config: NetworkConfig) -> Parts:
         "audio_embedding": StepMean(name="audio_mean")(sound, count),
     }
     # All pairs of a batch are compared by their pooled maps where that is the same.
-    maps = config.matchmap.similarity != "sisa"
+    maps = kind != "sisa"
     return Parts(visual, audio, embeddings, compare, maps, observe)

@@ -1,7 +1,7 @@
 """The similarity of all pictures to all sounds, of a network that compares by its maps.
 
-DAVEnet's MISA and SIMA are no products of embeddings: each picture's map meets each sound's, in
-blocks.
+DAVEnet's similarities but SISA are no products of embeddings: each picture's map meets each
+sound's, in blocks.
 """
 
 import keras
@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from avc.configuration import NetworkConfig
+from avc.matchmap_config import MatchmapConfig
 from avc.triplet import map_similarities
 from crossmodal.rows import in_rows
 
@@ -21,8 +22,8 @@ class Maps:
 
     def __init__(self, deployed: keras.Model, config: NetworkConfig) -> None:
         """Takes a network of `avc.networks.build` and what it was built by."""
-        self._kind = config.matchmap.similarity
-        self._used = config.network == "davenet" and self._kind != "sisa"
+        self._config = config.matchmap
+        self._used = config.network == "davenet" and self._config.similarity != "sisa"
         self._visual: list[np.ndarray] = []
         self._audio: list[np.ndarray] = []
         if self._used:
@@ -44,23 +45,26 @@ class Maps:
         if not self._used:
             return None
         return all_similarities(
-            np.concatenate(self._visual), np.concatenate(self._audio), self._kind
+            np.concatenate(self._visual), np.concatenate(self._audio), self._config
         )
 
 
-def all_similarities(visual: np.ndarray, audio: np.ndarray, kind: str) -> np.ndarray:
+def all_similarities(
+    visual: np.ndarray, audio: np.ndarray, config: MatchmapConfig
+) -> np.ndarray:
     """`avc.triplet.map_similarities` of any number of maps, in blocks.
 
     Args:
       visual: `[n, height, width, d]`.
       audio: `[m, steps, d + 1]`.
-      kind: see `avc.matchmap_config`.
+      config: how maps are compared.
 
     Returns:
       float32 `[n, m]`.
     """
+    kind = config.similarity, config.instance_temperature
     block = tf.function(
-        lambda pictures, sounds: map_similarities(pictures, sounds, kind), reduce_retracing=True
+        lambda pictures, sounds: map_similarities(pictures, sounds, *kind), reduce_retracing=True
     )
     starts = [range(0, len(each), BLOCK) for each in (visual, audio)]
     pictures, sounds = (

@@ -8,6 +8,7 @@ its pooling is the similarity. A sound's map has as its last channel whether the
 import keras
 from keras import layers, ops
 
+from avc import instance_pooling
 from avc.masks import inside, replica_mean
 
 
@@ -65,14 +66,14 @@ class TimeMean(layers.Layer):
 class Similarity(layers.Layer):
     """A matchmap as one number; see `pool`."""
 
-    def __init__(self, kind: str = "sisa", **kwargs):
-        """`kind`: see `avc.matchmap_config`."""
+    def __init__(self, kind: str = "sisa", temperature: float = 1.0, **kwargs):
+        """`kind` and its temperature: see `avc.matchmap_config`."""
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.kind = kind
+        self.kind, self.temperature = kind, temperature
 
     def call(self, matchmap, audio):
         """Takes the matchmap and the sound's map."""
-        return pool(matchmap, audio[..., -1], self.kind)
+        return pool(matchmap, audio[..., -1], self.kind, self.temperature)
 
     def compute_output_shape(self, matchmap_shape, audio_shape):
         """`[batch, (K)]`."""
@@ -80,21 +81,26 @@ class Similarity(layers.Layer):
 
     def get_config(self):
         """The constructor's arguments."""
-        return {**super().get_config(), "kind": self.kind}
+        return {**super().get_config(), "kind": self.kind, "temperature": self.temperature}
 
 
-def pool(matchmap, keep, kind: str):
+def pool(matchmap, keep, kind: str, temperature: float = 1.0):
     """The similarity of matchmaps.
 
     Args:
       matchmap: `[..., steps, height, width]`.
       keep: 1 where a step exists and 0 elsewhere, `[..., steps]`.
       kind: `sisa`, the mean of all; `misa`, the largest over the picture, its mean over time;
-        `sima`, the largest over time, its mean over the picture.
+        `sima`, the largest over time, its mean over the picture; `max` and `soft`: that of a
+        bag whose instances are the places and the steps, see `avc.instance_pooling`.
+      temperature: of `soft`.
 
     Returns:
       `[...]`.
     """
+    if kind in ("max", "soft"):
+        bag = ops.reshape(matchmap, (*ops.shape(matchmap)[:-2], -1))
+        return instance_pooling.pool(ops.swapaxes(bag, -1, -2), None, keep, kind, temperature)
     count = ops.sum(keep, -1)
     if kind == "sima":
         behind = ops.cast(ops.less(keep, 0.5), matchmap.dtype)[..., None, None]

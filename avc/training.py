@@ -231,7 +231,9 @@ def batch_losses(config: AvcConfig) -> Callable:
         if loss.objective == "infonce":
             return losses.infonce(outputs, batch, loss.contrast_temperature)
         if loss.objective == "triplet":
-            return triplet(outputs, batch, loss.margin, config.network.matchmap.similarity)
+            own = config.network.matchmap
+            kind, temperature = own.similarity, own.instance_temperature
+            return triplet(outputs, batch, loss.margin, kind, temperature)
         return losses.correspondence(outputs, batch)
 
     return call

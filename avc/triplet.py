@@ -17,7 +17,9 @@ Tensors = dict[str, keras.KerasTensor]
 NEVER = -1e30
 
 
-def triplet(outputs: Tensors, batch: Tensors, margin: float, similarity: str) -> Tensors:
+def triplet(
+    outputs: Tensors, batch: Tensors, margin: float, similarity: str, temperature: float = 1.0
+) -> Tensors:
     """Hinge losses of all pictures and all sounds of a batch.
 
     A picture's own sound is to be more like it than another sound, by the margin, and a
@@ -33,13 +35,14 @@ def triplet(outputs: Tensors, batch: Tensors, margin: float, similarity: str) ->
         which decides on each row's random sound and random picture.
       margin: what the own one is to be more similar by.
       similarity: see `avc.matchmap_config`.
+      temperature: its `instance_temperature`.
 
     Returns:
       `loss`; its parts `random_impostors` and `semi_hard_negatives`, each the mean over the
       rows of the sum of both directions; `accuracy`: the share of rows whose own partner is the
       most similar.
     """
-    scores = similarities(outputs, similarity)
+    scores = similarities(outputs, similarity, temperature)
     allowed = ops.not_equal(batch["key"][:, None], batch["key"][None, :])
     own = ops.diagonal(scores)
     random = semi_hard = nearest = 0.0
@@ -58,20 +61,21 @@ def triplet(outputs: Tensors, batch: Tensors, margin: float, similarity: str) ->
     }
 
 
-def similarities(outputs: Tensors, similarity: str):
+def similarities(outputs: Tensors, similarity: str, temperature: float = 1.0):
     """The similarity of every picture to every sound, `[pictures, sounds]`."""
     if similarity == "sisa":
         sounds = ops.transpose(outputs["audio_embedding"])
         return ops.matmul(outputs["visual_embedding"], sounds)
-    return map_similarities(outputs["visual_map"], outputs["audio_map"], similarity)
+    maps = outputs["visual_map"], outputs["audio_map"]
+    return map_similarities(*maps, similarity, temperature)
 
 
-def map_similarities(visual, audio, similarity: str):
+def map_similarities(visual, audio, similarity: str, temperature: float = 1.0):
     """The same from maps: `[n, height, width, d]`, `[m, steps, d + 1]` to `[n, m]`."""
     visual, audio = ops.cast(visual, "float32"), ops.cast(audio, "float32")
     matchmap = ops.einsum("nhwd,mtd->nmthw", visual, audio[..., :-1])
     keep = ops.broadcast_to(audio[None, ..., -1], ops.shape(matchmap)[:3])
-    return matchmaps.pool(matchmap, keep, similarity)
+    return matchmaps.pool(matchmap, keep, similarity, temperature)
 
 
 def impostors(allowed, chance):

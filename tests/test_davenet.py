@@ -54,7 +54,7 @@ def steps_of(length: int) -> int:
     return steps
 
 
-@pytest.mark.parametrize("similarity", ["sisa", "misa", "sima"])
+@pytest.mark.parametrize("similarity", ["sisa", "misa", "sima", "soft"])
 @pytest.mark.parametrize("behind", [0.0, 0.9])
 def test_padding_has_no_effect(similarity, behind):
     model, batch = network(similarity).deployed, sounds(behind=behind)

@@ -10,6 +10,7 @@ from launching import launch
 import avc
 from avc import evaluation_tables, map_similarity, reading, triplet
 from avc.evaluation import embed_pairs
+from avc.matchmap_config import MatchmapConfig
 from crossmodal import galleries
 
 TINY = (
@@ -103,9 +104,10 @@ def test_blocks_of_maps_give_what_all_at_once_give():
     visual = rng.normal(size=(19, 2, 2, 3)).astype(np.float16)
     audio = rng.normal(size=(35, 4, 4)).astype(np.float16)
     audio[..., -1] = np.arange(4) < rng.integers(1, 5, 35)[:, None]
-    for kind in ("misa", "sima"):
-        wanted = triplet.map_similarities(visual, audio, kind)
-        found = map_similarity.all_similarities(visual, audio, kind)
+    for kind in ("misa", "sima", "soft"):
+        wanted = triplet.map_similarities(visual, audio, kind, 0.3)
+        config = MatchmapConfig(kind, instance_temperature=0.3)
+        found = map_similarity.all_similarities(visual, audio, config)
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 

@@ -111,10 +111,10 @@ def maps(seed: int, number: int = 4):
     return visual, np.concatenate([audio * keep[..., None], keep[..., None]], -1), counts
 
 
-@pytest.mark.parametrize("kind", ["sisa", "misa", "sima"])
+@pytest.mark.parametrize("kind", ["sisa", "misa", "sima", "max", "soft"])
 def test_similarities_of_maps_are_those_of_loops(kind):
     visual, audio, counts = maps(1)
-    found = np.asarray(triplet.map_similarities(visual, audio, kind))
+    found = np.asarray(triplet.map_similarities(visual, audio, kind, 0.5))
     for i in range(4):
         for j in range(4):
             matchmap = np.array([
@@ -125,6 +125,8 @@ def test_similarities_of_maps_are_those_of_loops(kind):
                 "sisa": matchmap.mean(),
                 "misa": matchmap.max((1, 2)).mean(),
                 "sima": matchmap.max(0).mean(),
+                "max": matchmap.max(),
+                "soft": 0.5 * np.log(np.exp(matchmap / 0.5).mean()),
             }[kind]
             assert found[i, j] == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     if kind == "sisa":
@@ -132,7 +134,7 @@ def test_similarities_of_maps_are_those_of_loops(kind):
         np.testing.assert_allclose(found, pooled, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["sisa", "misa", "sima"])
+@pytest.mark.parametrize("kind", ["sisa", "misa", "sima", "max", "soft"])
 def test_gradients_are_finite_and_padding_gets_none(kind):
     visual, audio, counts = maps(2)
     visual, audio = tf.Variable(visual), tf.Variable(audio)
