@@ -6,14 +6,13 @@ features of sound.
 """
 
 import dataclasses
-import os
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from avc import clip_moments
+from avc import clip_moments, vgg16_weights
 from avc.clips import Clip
 from avc.frames import FrameConfig, centre_squares
 from crossmodal.configuration import check_range
@@ -60,41 +59,8 @@ def build(config: VggConfig) -> keras.Model:
       UserError: the weights cannot be had, or are not those of VGG16 at this size.
     """
     keras.utils.set_random_seed(config.seed)
-    shape = (config.image_size, config.image_size, 3)
-    if config.weights == "imagenet":
-        try:
-            whole = keras.applications.VGG16(weights="imagenet", input_shape=shape)
-        except Exception as error:  # Keras raises a plain one where nothing can be downloaded
-            raise UserError(
-                f"--weights=imagenet: cannot be downloaded ({_first_line(error)}); name a local"
-                " file, .h5 or .keras"
-            ) from error
-    else:
-        whole = keras.applications.VGG16(weights=None, input_shape=shape)
-        if config.weights != "none":
-            _load(whole, config.weights)
+    whole = vgg16_weights.open_vgg16(config.weights, True, config.image_size, "--weights")
     return keras.Model(whole.input, whole.get_layer(LAYER).output, name="vgg16_fc2")
-
-
-def _load(whole: keras.Model, path: str) -> None:
-    if not path.endswith((".h5", ".keras")) or not os.path.isfile(path):
-        raise UserError(
-            f"--weights={path}: is neither `none` nor `imagenet` nor a file .h5 or .keras"
-        )
-    before = whole.get_layer(LAYER).get_weights()[0]
-    try:
-        whole.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"--weights={path}: holds no weights of VGG16 at {whole.input.shape[1]} pixels"
-            f" ({_first_line(error)})"
-        ) from error
-    if np.array_equal(before, whole.get_layer(LAYER).get_weights()[0]):
-        raise UserError(f"--weights={path}: has no weights of the layer {LAYER}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200]
 
 
 def prepare(squares: np.ndarray) -> np.ndarray:
