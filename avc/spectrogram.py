@@ -183,22 +183,13 @@ class LogSpectrogram(layers.Layer):
     def _transformed(self, frames, window):
         """Real and imaginary part of the Fourier transform, `[batch, time, frequency]`."""
         length = self.config.fft_length
-        if length & (length - 1) == 0:
+        # TFLite transforms powers of two only. For Mel bands, which sum many frequencies, the
+        # defining sum as a product of matrices is exact enough; it rounds by twice as much.
+        if length & (length - 1) == 0 or not self.config.mel_bands:
             return ops.rfft(frames * window.astype("float32"), length)
-        # TFLite transforms powers of two only; the defining sum is a product of matrices. Samples
-        # n and length - n meet the same cosine, and opposite sines: half of the terms, and of
-        # their rounding.
-        half = length // 2
-        places = np.arange(half + 1)
-        angle = 2 * np.pi / length * np.outer(places, np.arange(half + 1))
-        share = np.where(2 * places == length, 0.5, 1.0)  # the middle one meets itself
-        cosine, sine = share[:, None] * np.cos(angle), np.sin(angle[1:])
-        weighted = frames * window.astype("float32")
-        first, front = weighted[..., :1], weighted[..., 1 : half + 1]
-        back = ops.flip(weighted[..., length - half :], -1)
-        even = ops.concatenate([first, front + back], -1)
-        real = ops.matmul(even, cosine.astype("float32"))
-        return real, -ops.matmul(front - back, sine.astype("float32"))
+        angle = 2 * np.pi / length * np.outer(np.arange(length), np.arange(length // 2 + 1))
+        bases = window[:, None] * np.cos(angle), -window[:, None] * np.sin(angle)
+        return tuple(ops.matmul(frames, basis.astype("float32")) for basis in bases)
 
     def _filtered(self, waveform, num_samples):
         """Without its mean, and with high frequencies raised, as the configuration says."""
