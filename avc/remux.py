@@ -37,6 +37,8 @@ class Pictures:
       codec: its name.
       recoded_because: why they cannot be copied; empty if they can.
       first_stamp: the first picture's time stamp, in units of the stream.
+      decoding_stamps: when pictures are decoded, in the order of the file, where the file does
+        not say; else empty.
     """
 
     path: str
@@ -44,6 +46,7 @@ class Pictures:
     codec: str
     recoded_because: str = ""
     first_stamp: int = 0
+    decoding_stamps: tuple[int, ...] = ()
 
 
 def look(path: str) -> Pictures:
@@ -57,9 +60,10 @@ def look(path: str) -> Pictures:
         codec = track.stream.codec_context.name
         reason = _why_not(track)
         if not reason:
-            first, end, reason = _extent(track)
+            first, end, stamps, reason = _extent(track)
             if not reason:
-                return Pictures(path, (end - first) * track.stream.time_base, codec, "", first)
+                seconds = (end - first) * track.stream.time_base
+                return Pictures(path, seconds, codec, "", first, stamps)
     finally:
         track.close()
     track = Track(path, "video", MediaConfig().max_pixels)
@@ -114,9 +118,10 @@ def _copy(
             audio = container.add_stream("aac", rate=sample_rate_hz, layout=layout)
             audio.bit_rate = _BIT_RATE * len(samples)
             done = 0
-            for packet in track.container.demux(track.stream):
-                if packet.dts is None:
-                    continue
+            packets = (p for p in track.container.demux(track.stream) if p.size)
+            for number, packet in enumerate(packets):
+                if shown.decoding_stamps:
+                    packet.dts = shown.decoding_stamps[number]
                 seconds = (packet.pts - origin) * packet.time_base
                 due = min(round((seconds + _AHEAD) * sample_rate_hz), samples.shape[1])
                 if due > done:
@@ -153,7 +158,7 @@ def _recode(
                 seconds = timed.begin - first.begin
                 rgb = encoder.rgb(timed.frame, aspect)
                 upright = pictures.upright(rgb, pictures.display_matrix(timed.frame))
-                writer.add_picture(upright, float(seconds))
+                writer.add_picture(upright, float(seconds), float(timed.end - timed.begin))
                 due = min(round((seconds + _AHEAD) * sample_rate_hz), samples.shape[1])
                 writer.add_sound(samples[:, done : max(due, done)])
                 done = max(due, done)
@@ -173,26 +178,37 @@ def _why_not(track: Track) -> str:
     return ""
 
 
-def _extent(track: Track) -> tuple[int, int, str]:
-    """First and last time stamp of the pictures, and why they cannot be copied."""
-    begin, end, previous = [], [], None
+def _extent(track: Track) -> tuple[int, int, tuple[int, ...], str]:
+    """Where the pictures lie, and why they cannot be copied.
+
+    Returns:
+      The first time stamp, the end of the last, `Pictures.decoding_stamps`, and the reason.
+    """
+    begin, end, decoded = [], [], []
     rate = track.stream.average_rate or track.stream.guessed_rate or _USUAL_RATE
     usual = round(1 / (rate * track.stream.time_base))
     try:
         for packet in track.container.demux(track.stream):
-            if packet.dts is None and not packet.size:
+            if not packet.size:
                 continue
-            if packet.pts is None or packet.dts is None:
-                return 0, 0, "some pictures have no time stamp"
+            if packet.pts is None:
+                return 0, 0, (), "some pictures have no time stamp"
             if packet.is_corrupt or packet.is_discard:
-                return 0, 0, "some pictures are damaged or not to be shown"
-            if previous is not None and packet.dts <= previous:
-                return 0, 0, "its time stamps go back"
-            previous = packet.dts
+                return 0, 0, (), "some pictures are damaged or not to be shown"
             begin.append(packet.pts)
             end.append(packet.pts + (packet.duration or usual))
+            decoded.append(packet.dts)
     except (av.FFmpegError, OSError):
-        return 0, 0, "the file is damaged"
+        return 0, 0, (), "the file is damaged"
     if not begin:
-        return 0, 0, "nothing is in it"
-    return min(begin), max(end), ""
+        return 0, 0, (), "nothing is in it"
+    stamps: tuple[int, ...] = ()
+    if None in decoded:
+        # In the order in which they are shown, so early that none is shown before it is decoded.
+        order = sorted(begin)
+        late = max(sort - shown for sort, shown in zip(order, begin, strict=True))
+        decoded = [stamp - late for stamp in order]
+        stamps = tuple(decoded)
+    if any(two <= one for one, two in itertools.pairwise(decoded)):
+        return 0, 0, (), "its time stamps go back"
+    return min(begin), max(end), stamps, ""

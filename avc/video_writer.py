@@ -53,7 +53,9 @@ class VideoWriter:
         """Returns itself."""
         return self
 
-    def add_picture(self, picture: np.ndarray, seconds: float) -> None:
+    def add_picture(
+        self, picture: np.ndarray, seconds: float, duration_seconds: float | None = None
+    ) -> None:
         """Adds uint8 `[height, width, 3]`, even numbers; later ones are scaled to the first's."""
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         if self._size is None:
@@ -62,7 +64,7 @@ class VideoWriter:
         if (frame.width, frame.height) != self._size:
             frame = frame.reformat(width=self._size[0], height=self._size[1])
         frame.pts, frame.time_base = round(seconds * CLOCK_HZ), Fraction(1, CLOCK_HZ)
-        frame.duration = round(CLOCK_HZ / self._rate)
+        frame.duration = round((duration_seconds or 1 / self._rate) * CLOCK_HZ)
         self._container.mux(self._video.encode(frame))
 
     def add_sound(self, samples: np.ndarray) -> None:

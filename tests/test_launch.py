@@ -17,7 +17,7 @@ from yt8m_embed import configuration
 
 ROOT = pathlib.Path(__file__).parents[1]
 COMMANDS = ("train_yt8m", "evaluate_yt8m", "export_yt8m", "embed_yt8m", "sweep_yt8m",
-            "train_avc", "sweep_avc", "export_avc")
+            "train_avc", "sweep_avc", "export_avc", "search", "sonorize")
 TINY = ("visual_layers=16,audio_layers=16,embedding_dim=8,num_towers=1,linear_towers=1,"
         "linear_dim=8,warmup_steps=0")
 

@@ -4,10 +4,11 @@ import dataclasses
 
 import av
 import numpy as np
+import odd_media
 import pytest
 from scipy.io import wavfile
 
-from avc import illustration, remux, sonorization, source_sounds
+from avc import illustration, pictures, remux, sonorization, source_sounds
 from avc.illustration import IllustrateConfig
 from avc.sonorization import SonorizeConfig
 from avc.source_choice import ChoiceConfig
@@ -213,11 +214,30 @@ def test_pictures_that_mp4_cannot_take_are_coded_anew(media, tmp_path):
     assert "mpeg2video" in shown.recoded_because and abs(shown.seconds - 2) < 0.05
     sonorization.sonorize(shown, np.array([0.5, 1.5]), wish(1, 1).astype(np.float32), 1.0,
                           sources(media, list(TONES)), str(tmp_path / "out.mp4"), SonorizeConfig())
-    pictures = seen(tmp_path / "out.mp4")
-    assert len(pictures) == 50 and abs(pictures[-1][0] - 1.96) < 0.01
+    found = seen(tmp_path / "out.mp4")
+    assert len(found) == 50 and abs(found[-1][0] - 1.96) < 0.01
     assert abs(hertz(heard(tmp_path / "out.mp4")[0, :RATE]) - 700) < 4
-    levels = [p.mean() for _, p in pictures]
+    levels = [p.mean() for _, p in found]
     assert max(levels[:25]) < 115 and min(levels[25:]) > 185
+
+
+@pytest.mark.parametrize("made", [odd_media.rotated, odd_media.variable_rate,
+                                  odd_media.late_sound, odd_media.late_picture])
+def test_pictures_are_copied_with_their_times_and_turned_as_they_were(tmp_path, made):
+    path, output = str(made(tmp_path)), tmp_path / "out.mp4"
+    shown = remux.look(path)
+    assert not shown.recoded_because
+    sound = np.zeros((1, round(shown.seconds * RATE)), np.float32)
+    remux.write(shown, str(output), sound, RATE)
+    assert_same_pictures(path, output)
+    turned = []
+    for file in (path, str(output)):
+        with av.open(file) as container:
+            turned.append(pictures.display_matrix(next(container.decode(video=0))))
+            stream = container.streams.video[0]
+            length = stream.duration and float(stream.duration * stream.time_base)
+    assert turned[0] == turned[1] and (turned[0] != (1, 0, 0, 1)) == (made is odd_media.rotated)
+    assert abs(length - shown.seconds) < 0.04
 
 
 @pytest.mark.parametrize("begin", [0.0, 0.25, 2.5, 3.9])
@@ -246,19 +266,19 @@ def test_pictures_for_a_sound(media, tmp_path, mode, kind):
                                     wish(*places).astype(np.float32), 1.0, held,
                                     str(tmp_path / "out.mp4"), config)
     assert taken.skipped == ("gone.mp4: no such file",)
-    pictures, samples = seen(tmp_path / "out.mp4"), heard(tmp_path / "out.mp4")
-    assert len(pictures) == 26 and pictures[0][1].shape == (48, 96, 3)
+    found, samples = seen(tmp_path / "out.mp4"), heard(tmp_path / "out.mp4")
+    assert len(found) == 26 and found[0][1].shape == (48, 96, 3)
     assert abs(samples.shape[1] - 2.6 * RATE) < 2048
     assert abs(hertz(samples[0, RATE : 2 * RATE]) - 500) < 2
     assert abs(hertz(samples[1, RATE : 2 * RATE]) - 900) < 2
     # The second best of the file that is gone is d; 16 columns on both sides are black.
     order = [files[(p + 1) % 4] if p == 2 else files[p] for p in places]
-    for number, (_, picture) in enumerate(pictures):
+    for number, (_, picture) in enumerate(found):
         name = order[min(number // 10, 2)] if mode == "seconds" else "d.mp4"
         assert abs(picture[24, 78].mean() - COLOURS[name]) < 12, number
         assert picture[:, :14].max() < 20
     edges = [int((np.abs(p[24, 16:80].mean(1) - p[24, 78].mean()) > 40).sum())
-             for _, p in pictures[:10]]
+             for _, p in found[:10]]
     if kind == "moving":
         # The bar grows by a column a picture, as in the source.
         assert np.diff(edges[1:]).min() >= 0 and edges[9] - edges[1] in (7, 8, 9)
