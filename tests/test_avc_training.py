@@ -99,7 +99,8 @@ def test_two_devices_give_what_one_gives(executor, reference, tmp_path, recipe):
         assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-5)
     mine, theirs = (weights_at(workdir, 4, recipe) for workdir in (one, two))
     for path, value in theirs.items():
-        np.testing.assert_allclose(mine[path], value, atol=1e-4, err_msg=path)
+        # A moving variance of decibels is in the hundreds: rounding is relative to that.
+        np.testing.assert_allclose(mine[path], value, atol=1e-4, rtol=2e-6, err_msg=path)
 
 
 def test_another_configuration_is_refused_by_name(executor, reference):
