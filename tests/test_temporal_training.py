@@ -67,6 +67,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(few, tmp_path):
             assert row["loss"] == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_devices_give_what_one_gives(few, tmp_path):
     with training_runs.two_devices() as executor:
         for strategy in ("default", "mirrored"):
