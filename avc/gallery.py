@@ -122,9 +122,9 @@ def heatmaps(
       UserError: a sound has another rate than the network takes.
     """
     found, samples = {}, network.config.network.segment_samples
-    for pair in dict.fromkeys(pairs):
+    for pair in pairs:
         seen, heard = shown[pair[0]], shown[pair[1]]
-        if seen.picture is None or not len(heard.sound):
+        if pair in found or seen.picture is None or not len(heard.sound):
             continue
         if heard.sample_rate_hz != network.sample_rate_hz:
             raise UserError(

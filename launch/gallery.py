@@ -5,7 +5,7 @@ network that localises, and whether an item is right. It can be filtered by clas
 direction, and used by keyboard and on a phone. Frames and sounds come from the media files of
 the collection, --media, or from records by their ids, --input_pattern.
 
-Examples (a minute for 6,000 videos):
+Examples (some seconds, and what it takes to read all of the records once):
 
   python -m launch.gallery --database=/tmp/videos.npz --media=/data/videos --output=/tmp/g.html
   python -m launch.gallery --database=/tmp/test.npz --workdir=/tmp/avol --num_queries=20 \

@@ -116,7 +116,7 @@ def browse(folder):
 
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
              "--remote-debugging-pipe", "--disable-background-networking", "--no-first-run",
-             "--disable-component-update", f"--user-data-dir={folder}", "--force-dark-mode=0"]
+             "--disable-component-update", f"--user-data-dir={folder}"]
     process = subprocess.Popen(
         [find(), *flags], preexec_fn=connect, close_fds=False,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
