@@ -15,6 +15,7 @@ from avc.encoding import encode_jpeg
 from avc.frames import FrameConfig
 from avc.pair_config import PairConfig
 from avc.recipes import AvcConfig
+from avc.video_writer import VideoWriter
 from crossmodal import checkpoints, collection, configuration, npz, tfrecord
 
 RATE = 16_000
@@ -219,6 +220,22 @@ def test_heat_maps_are_the_networks(planted, workdir, tmp_path):
             assert text.startswith("map: the query's" if across and card is not group.cards[0]
                                    else "map: its own")
     assert check_is_alone(path.read_text()).all("input")[0]["id"] == "maps"
+
+
+def test_files_show_their_moments(tmp_path):
+    path = tmp_path / "v.mp4"
+    with VideoWriter(str(path), 10, RATE) as writer:
+        for step in range(30):
+            writer.add_picture(np.full((48, 64, 3), COLOURS[step // 10], np.uint8), step / 10)
+        writer.add_sound(np.concatenate([tone(n)[:RATE] for n in range(3)]))
+    shown = shown_moments.of_file(str(path), 1.5, shown_moments.Extent(0.8, 32, RATE))
+    assert shown.problems == () and shown.picture.shape[0] == 32
+    np.testing.assert_allclose(shown.picture.mean((0, 1)), COLOURS[1], atol=12)
+    assert abs(shown.middle - 0.4 * RATE) <= 1 and abs(len(shown.sound) - 0.8 * RATE) <= 1
+    loudest = np.abs(np.fft.rfft(shown.sound)).argmax() * RATE / len(shown.sound)
+    assert abs(loudest - 500) < 10
+    late = shown_moments.of_file(str(tmp_path / "none"), 1.5, shown_moments.Extent(1.0, 32, RATE))
+    assert late.picture is None and len(late.problems) == 2
 
 
 def test_draws_are_of_different_videos_and_of_the_seed(planted):
