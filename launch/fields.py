@@ -1,8 +1,9 @@
 """Fields and values as flags write them: name=value."""
 
 import ast
+from collections.abc import Iterable
 
-from crossmodal.configuration import typed
+from crossmodal.configuration import field_types, typed
 from crossmodal.errors import ConfigurationError
 from launch import commands
 
@@ -29,19 +30,24 @@ def literal(text: str) -> object:
         return text
 
 
-def changed_fields(items: str) -> list[tuple[str, str]]:
-    """Names and values of `name=value,name=value`."""
-    parts = [item.partition("=") for item in items.split(",") if item]
-    for name, equals, _ in parts:
-        if not equals:
-            commands.fail(f"--set={name}: write name=value")
-    return [(name, value) for name, _, value in parts]
+def configured(part: type, fixed: dict[str, object], items: Iterable[str], of: str):
+    """A configuration with fields that flags fix, and those that --set changes.
 
-
-def typed_fields(part: type, changes: dict[str, str]) -> dict[str, object]:
-    """The values in the types of their fields.
+    Args:
+      part: the dataclass.
+      fixed: values of fields that --set cannot change.
+      items: of --set, each `name=value,name=value`.
+      of: what has these fields, for the error.
 
     Raises:
-      ConfigurationError: one is of another type.
+      ConfigurationError: a value is of another type.
     """
-    return {name: typed(part, name, literal(text)) for name, text in changes.items()}
+    texts = {}
+    for item in (item for text in items for item in text.split(",") if item):
+        name, equals, texts[name] = item.partition("=")
+        if not equals:
+            commands.fail(f"--set={name}: write name=value")
+    for name in texts:
+        if name not in field_types(part).keys() - fixed:
+            commands.fail(f"--set={name}: {of} have no field of this name to set")
+    return part(**fixed, **{name: typed(part, name, literal(text)) for name, text in texts.items()})

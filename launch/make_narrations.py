@@ -15,12 +15,9 @@ Time: about 3 videos of a minute each second of a core; 2.1 MB a video. Fields o
 is shown and said: docs/scenes.md.
 """
 
-import dataclasses
-
 from absl import flags
 
-from launch import commands
-from launch.fields import changed_fields, typed_fields
+from launch import commands, fields
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "Folder for the shards.")
@@ -39,18 +36,11 @@ def main() -> None:
     try:
         from avc.narration_shards import NarrationSet, make_narrations
         from avc.narrations import NarrationConfig
-        from crossmodal.configuration import field_types
     except ImportError as error:
         commands.fail(f"{error}: install the package with its media extra")
 
-    changes = dict(change for items in FLAGS.set for change in changed_fields(items))
     fixed = {"split": FLAGS.split, "seed": FLAGS.seed}
-    unknown = [n for n in changes if n not in field_types(NarrationConfig).keys() - fixed]
-    if unknown:
-        commands.fail(f"--set={unknown[0]}: narrated videos have no field of this name to set")
-    config = dataclasses.replace(
-        NarrationConfig(), **fixed, **typed_fields(NarrationConfig, changes)
-    )
+    config = fields.configured(NarrationConfig, fixed, FLAGS.set, "narrated videos")
     name = FLAGS.name or FLAGS.split
     print(
         make_narrations(

@@ -26,12 +26,9 @@ Time: a few seconds to start, then about 40 clips a second of each core; 130 kB 
 Fields of --set, the record and what is in a scene: docs/scenes.md.
 """
 
-import dataclasses
-
 from absl import flags
 
-from launch import commands
-from launch.fields import changed_fields, typed_fields
+from launch import commands, fields
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "Folder for the shards.")
@@ -58,7 +55,6 @@ def main() -> None:
         from avc import scene_world
         from avc.scene_shards import SceneSet, make_scenes
         from avc.scenes import SceneConfig
-        from crossmodal.configuration import field_types
     except ImportError as error:
         commands.fail(f"{error}: install the package with its media extra")
 
@@ -66,12 +62,8 @@ def main() -> None:
         FLAGS.sounds, FLAGS.sprites, FLAGS.classes, tuple(FLAGS.only)
     )
     names = tuple(entry.name for entry in scene_world.open_world(world_files).classes)
-    changes = dict(change for items in FLAGS.set for change in changed_fields(items))
     fixed = {"split": FLAGS.split, "seed": FLAGS.seed, "classes": names}
-    unknown = [name for name in changes if name not in field_types(SceneConfig).keys() - fixed]
-    if unknown:
-        commands.fail(f"--set={unknown[0]}: scenes have no field of this name to set")
-    config = dataclasses.replace(SceneConfig(), **fixed, **typed_fields(SceneConfig, changes))
+    config = fields.configured(SceneConfig, fixed, FLAGS.set, "scenes")
     scenes = SceneSet(
         config,
         world_files,
