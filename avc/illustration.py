@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from avc import remux, source_choice, source_pictures
+from avc import remux, source_picking, source_pictures
 from avc.media_files import MediaError
 from avc.sonorization import SAMPLE_RATE_HZ, Taken
-from avc.source_choice import ChoiceConfig
+from avc.source_choice import Choice, ChoiceConfig
 from avc.source_files import Segment, Sources
+from avc.source_picking import Problem
 from avc.video_writer import VideoWriter
 from crossmodal import files
 from crossmodal.configuration import check_choice, check_range
-from crossmodal.errors import ConfigurationError, UserError
+from crossmodal.errors import ConfigurationError
 
 PICTURES = ("moving", "stills")
 
@@ -78,32 +79,24 @@ def illustrate(
     Raises:
       UserError: the collection is of another network, or no source of it can be used.
     """
-    banned = sources.unusable()
-    if not config.allow_own:
-        banned |= sources.of_video(path)
-    if banned.all():
-        raise UserError("the database has no picture of another video: --allow_own takes its own")
-    links = sources.links(hop_seconds)
-    scores = sources.scores(embeddings)
     seconds = sound.shape[1] / SAMPLE_RATE_HZ
-    skipped: list[str] = []
-    while True:
-        choice = source_choice.choose(scores, len(moments), links, banned, config.choice)
-        if choice is None:
-            more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
-            raise UserError(f"no source of the database can be used: {skipped[0]}{more}")
+
+    def read(choice: Choice) -> tuple[list[Segment], list[Problem]]:
         if config.pictures == "stills" and config.choice.mode == "seconds":
             choice = dataclasses.replace(choice, goes_on=np.zeros(len(moments), bool))
         segments = sources.segments(choice, moments, hop_seconds, seconds)
-        problems = _problems(sources, segments, config)
-        if not problems:
-            break
-        for name, problem in problems.items():
-            skipped.append(f"{name.decode(errors='replace')}: {problem}")
-            banned |= sources.collection.file == name
+        return segments, [
+            (f"{name.decode(errors='replace')}: {problem}", sources.collection.file == name)
+            for name, problem in _problems(sources, segments, config).items()
+        ]
+
+    banned = source_picking.not_allowed(sources, path, config.allow_own, "picture")
+    segments, skipped = source_picking.pick(
+        sources, banned, embeddings, hop_seconds, config.choice, read
+    )
     with files.whole_file(output) as temporary:
         _write(temporary, sound, _shown(sources, segments, seconds, config), config, tell)
-    return Taken(tuple(segments), tuple(skipped))
+    return Taken(tuple(segments), skipped)
 
 
 def _problems(

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from avc import remux, sound_mixing, source_choice, source_sounds
+from avc import remux, sound_mixing, source_picking, source_sounds
 from avc.media_files import MediaError
 from avc.sound_mixing import Piece
-from avc.source_choice import ChoiceConfig
+from avc.source_choice import Choice, ChoiceConfig
 from avc.source_files import Segment, Sources
+from avc.source_picking import Problem
 from avc.source_sounds import Stretch
 from crossmodal import files
 from crossmodal.configuration import check_range
-from crossmodal.errors import UserError
 
 SAMPLE_RATE_HZ = 48_000
 # -60 dB of full scale: a stretch that is nowhere louder counts as no sound.
@@ -81,20 +81,9 @@ def sonorize(
     Raises:
       UserError: the collection is of another network, or no source of it can be used.
     """
-    banned = sources.unusable()
-    if not config.allow_own:
-        banned |= sources.of_video(shown.path)
-    if banned.all():
-        raise UserError("the database has no sound of another video: --allow_own takes its own")
-    links = sources.links(hop_seconds)
-    scores = sources.scores(embeddings)
     seconds = float(shown.seconds)
-    skipped: list[str] = []
-    while True:
-        choice = source_choice.choose(scores, len(moments), links, banned, config.choice)
-        if choice is None:
-            more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
-            raise UserError(f"no source of the database can be used: {skipped[0]}{more}")
+
+    def read(choice: Choice) -> tuple[tuple[list[Segment], list[Stretch]], list[Problem]]:
         segments = sources.segments(choice, moments, hop_seconds, seconds)
         if config.choice.mode == "whole":
             # Of a source that is too short all is taken, and repeated.
@@ -104,19 +93,16 @@ def sonorize(
         else:
             lengths = [segment.end - segment.begin for segment in segments]
             stretches, problems = _fetch(sources, segments, lengths, config.fade_seconds)
-        if not problems:
-            break
-        for segment, problem, whole_file in problems:
-            name = sources.collection.file[segment.rows[0]]
-            line = f"{name.decode(errors='replace')}: {problem}"
-            skipped += [line] if line not in skipped else []
-            banned[list(segment.rows)] = True
-            if whole_file:
-                banned |= sources.collection.file == name
+        return (segments, stretches), problems
+
+    banned = source_picking.not_allowed(sources, shown.path, config.allow_own, "sound")
+    (segments, stretches), skipped = source_picking.pick(
+        sources, banned, embeddings, hop_seconds, config.choice, read
+    )
     sound = _mixed(segments, stretches, seconds, config)
     with files.whole_file(output) as temporary:
         remux.write(shown, temporary, sound, SAMPLE_RATE_HZ, tell)
-    return Taken(tuple(segments), tuple(skipped))
+    return Taken(tuple(segments), skipped)
 
 
 def _joined(segments: list[Segment], seconds: float) -> Segment:
@@ -128,9 +114,9 @@ def _joined(segments: list[Segment], seconds: float) -> Segment:
 
 def _fetch(
     sources: Sources, segments: Sequence[Segment], lengths: Sequence[float], fade_seconds: float
-) -> tuple[list[Stretch], list[tuple[Segment, str, bool]]]:
-    """The sounds of segments, or those that have none, why, and whether no other has."""
-    stretches, problems = [], []
+) -> tuple[list[Stretch], list[Problem]]:
+    """The sounds of segments, and what is wrong with those that have none."""
+    stretches, problems, every = [], [], sources.collection.file
     for segment, length in zip(segments, lengths, strict=True):
         begin, end = segment.source_seconds, segment.source_seconds + length
         try:
@@ -139,11 +125,14 @@ def _fetch(
                 SAMPLE_RATE_HZ,
             )
         except MediaError as error:
-            problems.append((segment, error.reason, True))
+            name = every[segment.rows[0]]
+            problems.append((f"{name.decode(errors='replace')}: {error.reason}", every == name))
             continue
         stretches.append(found)
         if np.abs(found.samples).max(initial=0) < SILENCE:
-            problems.append((segment, f"silent from {max(begin, 0):.2f} to {end:.2f} s", False))
+            name = every[segment.rows[0]].decode(errors="replace")
+            silent = f"{name}: silent from {max(begin, 0):.2f} to {end:.2f} s"
+            problems.append((silent, np.isin(np.arange(len(every)), segment.rows)))
     return stretches, problems
 
 
