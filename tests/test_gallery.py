@@ -1,12 +1,15 @@
 """The gallery: its page read by html.parser, its sounds and pictures against planted ones."""
 
 import dataclasses
+import io
 import json
 
+import keras
 import numpy as np
 import pytest
 from launching import launch
 from page_parsing import Grouped, check_is_alone, pixels, sound
+from PIL import Image
 from test_networks import SMALL
 
 import avc
@@ -81,6 +84,7 @@ def workdir(tmp_path_factory):
     network = dataclasses.replace(SMALL, network="avol")
     config = AvcConfig("small", network=network, frames=FrameConfig(SMALL.image_size, 0.875),
                        pairs=PairConfig(sample_rate_hz=RATE, segment_seconds=0.25))
+    keras.utils.set_random_seed(0)
     model = networks.build(config.network).training
     checkpoints.save_best(str(folder), model, 1, {"accuracy": 1})
     saved = {"avc": configuration.to_dict(config)}
@@ -207,16 +211,18 @@ def test_heat_maps_are_the_networks(planted, workdir, tmp_path):
     for group in Grouped(path.read_text()).groups:
         for card in group.cards:
             n, across = number_of(card), group.attributes["data-kind"] == "audio_to_visual"
-            seen = np.full((48, 64, 3), COLOURS[n], np.uint8)
             late = "at 11.50 s" in card["texts"]
+            frame = np.full((48, 64, 3), COLOURS[n], np.uint8) // (1 + late)
+            # JPEG changes the colours a little, and an untrained network may see it.
+            seen = np.asarray(Image.open(io.BytesIO(encode_jpeg(frame, 95))))
             heard, moment = (1, 0.5) if across else (n, 0.5 + late)
             middle = round(moment * RATE)
             second = tone(heard)[middle - RATE // 8 : middle + RATE // 8]
-            heatmap = network.localize((seen // (1 + late))[None], second[None])[0]
-            wanted = overlays.overlay(seen // (1 + late), heatmap, 0.875)
+            heatmap = network.localize(seen[None], second[None])[0]
+            wanted = overlays.overlay(seen, heatmap, 0.875)
             assert np.abs(pixels(card["map"]).astype(int) - wanted).mean() < 6
             text = next(text for text in card["texts"] if "highest" in text)
-            assert abs(float(text.rpartition(" ")[2]) - heatmap.max()) < 0.02
+            assert abs(float(text.rpartition(" ")[2]) - heatmap.max()) < 0.0051
             assert text.startswith("map: the query's" if across and card is not group.cards[0]
                                    else "map: its own")
     assert check_is_alone(path.read_text()).all("input")[0]["id"] == "maps"
