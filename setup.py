@@ -24,6 +24,7 @@ EXTRAS = {
     "pictures": ["matplotlib>=3.8,<4", "pillow>=10,<13", "scikit-learn>=1.4,<2"],
     "probe": ["av>=18,<19", "scikit-learn>=1.4,<2"],
     "search": ["faiss-cpu>=1.8,<2"],
+    "serving": ["tensorflow-serving-api==2.16.1"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
     "benchmark": [
         "torch>=2.4,<3", "faiss-cpu>=1.8,<2", "librosa>=0.10,<0.12", "scikit-learn>=1.4,<2",
@@ -36,6 +37,7 @@ EXTRAS["test"] = [
     *EXTRAS["weak"],
     *EXTRAS["pictures"],
     *EXTRAS["probe"],
+    *EXTRAS["serving"],
     # The newest that goes with TensorFlow 2.16 and NumPy 1.
     "jax[cpu]==0.4.34",
     "pytest>=8,<10",

@@ -10,6 +10,7 @@ import tensorflow as tf
 from avc import networks, serving
 from avc.configuration import NetworkConfig
 from avc.recipes import AvcConfig
+from avc.serving_checks import LOUDEST
 from avc.training import mismatches
 from crossmodal import checkpoints, configuration
 from crossmodal.errors import UserError
@@ -19,8 +20,6 @@ from crossmodal.training import CONFIGURATION
 
 # Rows that go through the network at once.
 ROWS = 64
-# Resampling lets full-scale sound go somewhat beyond 1.
-LOUDEST = 2.0
 
 Call = Callable[[Features], dict[str, np.ndarray]]
 

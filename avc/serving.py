@@ -20,7 +20,9 @@ from avc.frames import (
 from avc.motion import fit_flow
 from avc.networks import Network
 from avc.recipes import AvcConfig
+from avc.serving_checks import check_inputs, checked_jpeg
 from crossmodal.export import Signature
+from crossmodal.request_checks import checked, on_rows
 
 Tensors = dict[str, tf.Tensor]
 
@@ -80,7 +82,9 @@ def decode_frames(jpeg: tf.Tensor, config: FrameConfig) -> tf.Tensor:
     """
     spec = tf.TensorSpec((config.image_size, config.image_size, 3), tf.uint8)
     return tf.map_fn(
-        lambda content: decode_frame(content, config, tf.zeros([DECODING_CHANCES])),
+        lambda content: decode_frame(
+            checked_jpeg(content), config, tf.zeros([DECODING_CHANCES])
+        ),
         jpeg,
         fn_output_signature=spec,
     )
@@ -150,8 +154,8 @@ def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
     visual, audio = (tower(network.deployed, name) for name in ("visual", "audio"))
     seen, heard = visual_specs(config.network), heard_specs(config.network)
 
-    def look(given: tuple[tf.Tensor, ...]) -> Tensors:
-        found = dict(zip((spec.name for spec in seen), given, strict=True))
+    def look(given: Tensors) -> Tensors:
+        found = {spec.name: given[spec.name] for spec in seen}
         if "flow" in found:
             shape, reach = tf.shape(found["frame"])[1:3], config.network.flow_reach
             found["flow"] = centre_fields(found["flow"], shape, frames, reach)
@@ -161,24 +165,30 @@ def signatures(network: Network, config: AvcConfig) -> dict[str, Signature]:
             found["frame"] = in_unit(centre_squares(found["frame"], frames))
         return found
 
-    def embed_image(*given: tf.Tensor) -> Tensors:
-        return {"embedding": visual(look(given), training=False)}
+    def listen(given: Tensors) -> Tensors:
+        if "num_samples" not in given:
+            return {"waveform": fit_waveforms(given["waveform"], samples)}
+        fitted = fit_lengths(given["waveform"], given["num_samples"], samples)
+        return dict(zip(HEARD, fitted, strict=True))
+
+    def embed_image(*values: tf.Tensor) -> Tensors:
+        given = checked(seen, values, check_inputs)
+        return {"embedding": on_rows(lambda rows: visual(look(rows), training=False), given)}
 
     def embed_jpeg(jpeg: tf.Tensor) -> Tensors:
-        pictures = {"frame": in_unit(decode_frames(jpeg, frames))}
-        return {"embedding": visual(pictures, training=False)}
+        given = checked((JPEG,), (jpeg,), check_inputs)
+        pictures = {"frame": in_unit(decode_frames(given["jpeg"], frames))}
+        return {"embedding": on_rows(lambda rows: visual(rows, training=False), pictures)}
 
-    def listen(given: tuple[tf.Tensor, ...]) -> Tensors:
-        if len(given) == 1:
-            return {"waveform": fit_waveforms(given[0], samples)}
-        return dict(zip(HEARD, fit_lengths(*given, samples), strict=True))
+    def embed_audio(*values: tf.Tensor) -> Tensors:
+        given = checked(heard, values, check_inputs)
+        return {"embedding": on_rows(lambda rows: audio(listen(rows), training=False), given)}
 
-    def embed_audio(*given: tf.Tensor) -> Tensors:
-        return {"embedding": audio(listen(given), training=False)}
+    def compare(rows: Tensors) -> Tensors:
+        return network.deployed({**look(rows), **listen(rows)}, training=False)
 
-    def correspond(*given: tf.Tensor) -> Tensors:
-        pair = {**look(given[: len(seen)]), **listen(given[len(seen) :])}
-        outputs = network.deployed(pair, training=False)
+    def correspond(*values: tf.Tensor) -> Tensors:
+        outputs = on_rows(compare, checked((*seen, *heard), values, check_inputs))
         return {**outputs, "corresponds": tf.nn.softmax(outputs["logits"])[:, 1]}
 
     def localize(*given: tf.Tensor) -> Tensors:

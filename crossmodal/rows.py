@@ -22,8 +22,8 @@ def in_rows(function: Callable[[Features], Any], rows: int) -> Callable[[Feature
 
     def call(features: Features) -> Any:
         number = len(next(iter(features.values())))
-        if not number:  # convolutions fail on no rows
-            one = call({k: np.zeros((1, *v.shape[1:]), v.dtype) for k, v in features.items()})
+        if not number:  # convolutions fail on no rows, and of a length of 0 there is no mean
+            one = call({k: np.ones((1, *v.shape[1:]), v.dtype) for k, v in features.items()})
             return tf.nest.map_structure(lambda part: part[:0], one)
         starts = range(0, number, rows)
         found = [function({k: v[i : i + rows] for k, v in features.items()}) for i in starts]

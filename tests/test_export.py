@@ -369,6 +369,8 @@ def test_frames_that_are_no_frames_are_named(frame_model):
         live.embed_visual(frames.astype(np.float32))
     with pytest.raises(UserError, match=r"num_frames has shape \(3,\), expected \[2\]"):
         live.embed_visual(frames, [1, 2, 3])
+    with pytest.raises(UserError, match="num_frames of row 1 is 4: it must be 0 to 3"):
+        live.embed_visual(frames, [3, 4])
     whole = live.embed_visual(frames)
     np.testing.assert_array_equal(whole, live.embed_visual(frames, [3, 3]))
 

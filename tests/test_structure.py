@@ -17,7 +17,7 @@ ALLOWED = {
 NETWORK_FILES = (
     "networks", "trunks", "motion_trunks", "resnet", "convolutions", "heads", "losses",
     "spectrogram", "augmentation", "derangement", "visual_inputs", "instance_pooling", "davenet",
-    "davenet_trunks", "masks", "matchmaps", "mel", "parts", "triplet",
+    "davenet_trunks", "masks", "matchmaps", "mel", "openl3", "parts", "triplet",
 )
 YT8M_FILES = (
     "model", "towers", "layers", "temporal_layers", "losses", "synchronous_losses",

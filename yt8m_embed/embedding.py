@@ -105,6 +105,13 @@ class JointEmbedding:
         num_frames = np.asarray(num_frames, np.int32)
         if num_frames.shape != (len(features),):
             raise UserError(f"num_frames has shape {num_frames.shape}, expected [{len(features)}]")
+        wrong = (num_frames < 0) | (num_frames > features.shape[1])
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise UserError(
+                f"num_frames of row {row} is {num_frames[row]}: it must be 0 to"
+                f" {features.shape[1]}, the seconds of {name}"
+            )
         return self.functions[modality]({name: features, "num_frames": num_frames})
 
     def check_kind(self, kind: str) -> None:

@@ -1,6 +1,7 @@
 """Export of a trained embedding: SavedModel, TFLite, and plain files that explain it."""
 
 import csv
+import functools
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -23,6 +24,15 @@ from crossmodal.export import (
     run_tflite,
     write_tflite,
 )
+from crossmodal.request_checks import (
+    Check,
+    Tensors,
+    checked,
+    on_rows,
+    require,
+    require_magnitude,
+    require_rows,
+)
 from yt8m_embed.configuration import EmbeddingConfig, ModelConfig
 from yt8m_embed.embedding import CONFIGURATION_FILE, JointEmbedding
 from yt8m_embed.model import (
@@ -35,6 +45,8 @@ from yt8m_embed.model import (
 )
 
 LABEL_FILE = "label_names.csv"
+# Of a feature: the squares of more would not be finite.
+LARGEST = 1e15
 
 
 def input_specs(modality: str, config: ModelConfig) -> tuple[tf.TensorSpec, ...]:
@@ -59,41 +71,69 @@ def make_signatures(
       config: the model's configuration.
     """
     specs = {m: input_specs(m, config) for m in MODALITIES}
+    both = (specs["visual"][0], *specs["audio"])
 
-    def embed(modality: str, *values: tf.Tensor) -> tf.Tensor:
-        names = [spec.name for spec in specs[modality.removesuffix("_frames")]]
-        return models[modality](dict(zip(names, values, strict=True)), training=False)
+    def run(name: str, given: Tensors) -> tf.Tensor:
+        wanted = [spec.name for spec in specs[name.removesuffix("_frames")]]
+        return models[name]({key: given[key] for key in wanted}, training=False)
 
-    def embed_visual(*values: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": embed("visual", *values)}
+    def embed(modality: str) -> Callable[..., Tensors]:
+        def function(*values: tf.Tensor) -> Tensors:
+            given = checked(specs[modality], values, check_features)
+            return {"embedding": on_rows(functools.partial(run, modality), given)}
 
-    def embed_audio(*values: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": embed("audio", *values)}
+        return function
 
-    def embed_both(visual: tf.Tensor, audio: tf.Tensor, *shared: tf.Tensor):
+    def embed_frames(modality: str) -> Callable[..., Tensors]:
+        def function(*values: tf.Tensor) -> Tensors:
+            given = checked(specs[modality], values, check_features)
+            frames = functools.partial(run, f"{modality}_frames")
+            return {"frame_embedding": on_rows(frames, given)}
+
+        return function
+
+    def embed_both(*values: tf.Tensor) -> Tensors:
+        given = checked(both, values, check_features)
         outputs = {
-            "visual_embedding": embed("visual", visual, *shared),
-            "audio_embedding": embed("audio", audio, *shared),
+            f"{m}_embedding": on_rows(functools.partial(run, m), given) for m in MODALITIES
         }
         product = outputs["visual_embedding"] * outputs["audio_embedding"]
         return {**outputs, "cosine": tf.reduce_sum(product, axis=-1)}
 
-    def embed_frames(modality: str) -> Callable[..., dict[str, tf.Tensor]]:
-        return lambda *values: {"frame_embedding": embed(f"{modality}_frames", *values)}
-
-    shared = specs["visual"][1:]
     frames = {
         f"embed_{m}_frames": Signature(embed_frames(m), specs[m])
         for m in MODALITIES
         if config.has_seconds
     }
     return frames | {
-        "embed_visual": Signature(embed_visual, specs["visual"]),
-        "embed_audio": Signature(embed_audio, specs["audio"]),
-        "serving_default": Signature(
-            embed_both, (specs["visual"][0], specs["audio"][0], *shared)
-        ),
+        "embed_visual": Signature(embed("visual"), specs["visual"]),
+        "embed_audio": Signature(embed("audio"), specs["audio"]),
+        "serving_default": Signature(embed_both, both),
     }
+
+
+def check_features(given: Tensors) -> list[Check]:
+    """Checks the inputs of a signature, of those that are given: finite, seconds that there are."""
+    checks = [
+        require_magnitude(name, given[name], LARGEST)
+        for name in VIDEO_FEATURES.values()
+        if name in given
+    ]
+    if "num_frames" in given:
+        number = given["num_frames"]
+        seconds = next(tf.shape(value)[1] for value in given.values() if value.shape.rank == 3)
+        right = (number >= 0) & (number <= seconds)
+        text = "num_frames must be at least 0 and at most as many as the features have"
+        checks.append(require_rows(right, text))
+    for name in FRAME_FEATURES.values():
+        if name in given:
+            right = tf.shape(given[name])[1] > 0
+            checks.append(require(right, f"{name} must have a second on its second axis"))
+    if all(name in given for name in FRAME_FEATURES.values()):
+        lengths = tf.stack([tf.shape(given[name])[1] for name in FRAME_FEATURES.values()])
+        text = f"{', '.join(FRAME_FEATURES.values())} must have equally many seconds; they have"
+        checks.append(require(tf.reduce_all(lengths == lengths[0]), text, lengths))
+    return checks
 
 
 def export_models(model: keras.Model, config: ModelConfig) -> dict[str, keras.Model]:
