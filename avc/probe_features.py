@@ -11,9 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from avc import networks, recordings
+from avc import networks, openl3, recordings
 from avc.configuration import NetworkConfig
 from avc.embedding import TrainedNetwork
+from avc.openl3_weights import OpenL3
 from avc.spectrogram import LogSpectrogram, SpectrogramConfig
 from crossmodal.configuration import check_range
 from crossmodal.errors import ConfigurationError, UserError
@@ -129,6 +130,23 @@ def of_random_weights(
     made = networks.build(network, 0)
     sizes = (network.audio.sample_rate_hz, network.segment_samples)
     return Extractor(name, *sizes, _layers(made, network, config))
+
+
+def of_openl3(name: str, tower: OpenL3) -> Extractor:
+    """The embedding of a tower of OpenL3, which is its pooled last convolution.
+
+    Raises:
+      UserError: it is one of pictures.
+    """
+    if tower.config.modality != "audio":
+        raise UserError(f"{name}: a tower of OpenL3 for pictures hears nothing")
+    model = tf.function(tower.model, reduce_retracing=True)
+    rate = openl3.SAMPLE_RATE_HZ
+
+    def extract(windows: np.ndarray) -> Features:
+        return {EMBEDDING: model(tf.constant(windows), training=False).numpy()}
+
+    return Extractor(name, rate, rate, extract)
 
 
 def _layers(

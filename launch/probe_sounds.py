@@ -16,7 +16,7 @@ import os
 import tqdm
 from absl import flags
 
-from avc import embedding, probe_features, sound_folds, sound_probe
+from avc import embedding, openl3_weights, probe_features, sound_folds, sound_probe
 from avc.linear_probe import SvmConfig
 from avc.probe_features import Extractor, WindowConfig
 from crossmodal import configuration, files, reports
@@ -26,6 +26,7 @@ from launch import commands
 FLAGS = flags.FLAGS
 flags.DEFINE_list("workdir", [], "Work folders of trained networks, or exports, by commas.")
 flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which one of the work folders.")
+flags.DEFINE_list("openl3", [], "Weights of OpenL3's towers of sound, .h5, by commas.")
 flags.DEFINE_string("sounds", None, "Folder of ESC-50's or ESC-10's sounds.")
 flags.DEFINE_bool("unheard", False, "Score besides only recordings that no training scene holds.")
 flags.DEFINE_bool("random_weights", True, "A row of each network before its training.")
@@ -84,6 +85,11 @@ def extractors(config: WindowConfig) -> tuple[list[Extractor], list[dict]]:
             untrained.append(made_of)
             name += ", random weights"
             found[name] = probe_features.of_random_weights(name, made_of, FLAGS.seed, config)
+    for path in FLAGS.openl3:
+        tower = openl3_weights.load(path, embedding_dim=6144)
+        name = f"OpenL3 {os.path.basename(path)}"
+        found[name] = probe_features.of_openl3(name, tower)
+        networks.append({"source": path, "config": configuration.to_dict(tower.config)})
     return [*found.values(), probe_features.of_mel_levels(config)], networks
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 from launching import launch
 
-from avc import openl3, openl3_weights
+from avc import openl3, openl3_weights, probe_features
 from crossmodal.errors import ConfigurationError, UserError
 
 FILTERS = (64, 64, 128, 128, 256, 256, 512, 512)
@@ -133,12 +133,18 @@ def sounds(number: int = 2) -> np.ndarray:
 def test_the_front_end_is_theirs(representation):
     config = openl3.OpenL3Config("audio", representation)
     tower = openl3.build(config)
-    front = keras.Model(tower.inputs, tower.get_layer("below_loudest").output)
-    found = front(sounds())[..., 0]
+    front = keras.Model(tower.input, tower.get_layer("below_loudest").output)
+    found = np.asarray(front(sounds())[..., 0])
     for row, waveform in enumerate(sounds().astype(np.float64)):
-        np.testing.assert_allclose(found[row], spectrogram(waveform, representation), atol=2e-2)
-    quiet = front(np.float32([sounds()[0], 0.01 * sounds()[0]]))[..., 0]
-    np.testing.assert_allclose(quiet[0], quiet[1], atol=2e-2)
+        want = spectrogram(waveform, representation)
+        assert found[row].shape == want.shape
+        # Rounding is a share of a window's loudest place: it shows where it is 50 dB lower.
+        loud = want > -50
+        assert loud.mean() > 0.2
+        np.testing.assert_allclose(found[row][loud], want[loud], atol=1e-2)
+        np.testing.assert_allclose(10 ** (found[row] / 10), 10 ** (want / 10), atol=2e-6)
+    loud, quiet = np.asarray(front(np.float32([sounds()[0], 0.01 * sounds()[0]]))[..., 0])
+    np.testing.assert_allclose(quiet[loud > -50], loud[loud > -50], atol=1e-2)
 
 
 @pytest.mark.parametrize(("modality", "embedding_dim", "pool"), [
@@ -160,6 +166,17 @@ def test_a_tower_says_what_their_network_does(files, modality, embedding_dim, po
     assert found.shape == want.shape == (len(given), embedding_dim)
     np.testing.assert_allclose(found, want, atol=2e-3 * np.abs(want).max())
     assert np.abs(want).std() > 0.05 * np.abs(want).max()
+
+
+def test_a_probe_takes_its_embedding(files):
+    tower = openl3_weights.load(files["audio"][0])
+    extractor = probe_features.of_openl3("OpenL3", tower)
+    assert (extractor.sample_rate_hz, extractor.samples) == (48_000, 48_000)
+    (found,) = extractor.extract(sounds()).values()
+    want = np.asarray(tower.model(sounds(), training=False))
+    np.testing.assert_allclose(found, want, atol=1e-4 * np.abs(want).max())
+    with pytest.raises(UserError, match="for pictures hears nothing"):
+        probe_features.of_openl3("OpenL3", openl3_weights.load(files["image"][0]))
 
 
 def test_files_of_older_versions_and_of_whole_models_are_read(files, tmp_path):
