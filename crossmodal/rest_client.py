@@ -91,7 +91,7 @@ class Server:
 
         Args:
           signature: its name.
-          inputs: arrays [batch, ...] or lists of bytes, by name.
+          inputs: arrays [batch, ...], or bytes [batch], by name.
 
         Returns:
           The outputs by name as nested lists, or the only one without its name.
@@ -143,6 +143,6 @@ def _reason(error: urllib.error.HTTPError) -> str:
 
 
 def _column(values: Any) -> Any:
-    if isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "SO":
         return values.tolist()
     return [{"b64": base64.b64encode(value).decode()} for value in values]
