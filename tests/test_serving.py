@@ -408,6 +408,15 @@ def test_a_mistake_ends_as_one_line(exports, ports, picture, tmp_path, flags, me
     assert re.search(message, line), line
 
 
+@pytest.mark.parametrize("command", ["query_server", "import_openl3"])
+def test_help_and_page_name_flags_that_there_are(command):
+    text = launch(command, "--help").out
+    calls = re.findall(rf"python -m launch\.{command} ((?:.*\\\n)*.*)", text + PAGE)
+    assert len(calls) >= 3
+    for flag in re.findall(r"--(\w+)", " ".join(calls)):
+        assert re.search(rf"^  --(\[no\])?{flag}\b", text, re.MULTILINE), flag
+
+
 def test_what_is_no_model_server_is_named():
     with pytest.raises(UserError, match="write it as http"):
         Server("file:///etc", "model")
