@@ -38,6 +38,8 @@ class NetworkConfig:
       temporal_kernel: of its convolutions, in steps (open).
       temporal_stride: of its first one (open).
       temporal_pool: of its pooling after all blocks but the last (open).
+      subtract_mean_frame: whether `ave_mf` sees what differs from the mean of its frames, so that
+        what stands still is zero and motion need not be found beneath it (open).
       num_flows: fields of optical flow that `ave_of` sees, around the moment.
       flow_reach: what their largest byte stands for; that of the records, see avc.flow.
       embedding_dim: of the fully connected layers; for L3 of the layer after the fusion; for
@@ -72,6 +74,7 @@ class NetworkConfig:
     temporal_kernel: int = 3
     temporal_stride: int = 2
     temporal_pool: int = 2
+    subtract_mean_frame: bool = False
     num_flows: int = 10
     flow_reach: float = 1 / 16
     embedding_dim: int = 128

@@ -18,7 +18,7 @@ from avc.trunks import blocks, centred
 
 def frames_trunk(frames: keras.KerasTensor, config: NetworkConfig) -> keras.KerasTensor:
     """`[batch, 25, 224, 224, 3]` to `[batch, 14, 14, 512]`, the largest of all times."""
-    x = centred(frames)
+    x = _around_mean(frames) if config.subtract_mean_frame else centred(frames)
     numbers = config.filters[: config.visual_blocks]
     for block, filters in enumerate(numbers, start=1):
         for index in (1, 2):
@@ -41,6 +41,11 @@ def frames_trunk(frames: keras.KerasTensor, config: NetworkConfig) -> keras.Kera
             x = layers.MaxPooling3D(size, padding="same", name=f"visual_pool{block}")(x)
     # What pools the picture pools the times, too: both by their maximum.
     return ops.max(x, axis=1)
+
+
+def _around_mean(frames: keras.KerasTensor) -> keras.KerasTensor:
+    """What differs from the mean of the frames; padding with zeros then is stillness, too."""
+    return frames - ops.mean(frames, axis=1, keepdims=True)
 
 
 def two_streams(

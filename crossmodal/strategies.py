@@ -69,23 +69,28 @@ def from_chief(strategy: tf.distribute.Strategy, make: Callable[[], Any]) -> Any
     text = json.dumps(make()) if is_chief(strategy) else ""
     data = np.frombuffer(text.encode(), np.uint8)
     size = int(_sum(strategy, np.asarray(float(data.size))))
-    padded = np.zeros(size, np.float32)
+    # Of few lengths, each of which is traced once.
+    padded = np.zeros(max(1024, 1 << (size - 1).bit_length()), np.float32)
     padded[: data.size] = data
-    return json.loads(_sum(strategy, padded).astype(np.uint8).tobytes().decode())
+    received = _sum(strategy, padded)[:size]
+    return json.loads(received.astype(np.uint8).tobytes().decode())
 
 
 def _sum(strategy: tf.distribute.Strategy, mine: np.ndarray) -> np.ndarray:
     """Sums over workers; of the replicas of one worker only the first counts."""
-    def contribute() -> tf.Tensor:
+    total = _summing(strategy)(tf.constant(mine, tf.float32))
+    return strategy.experimental_local_results(total)[0].numpy()
+
+
+@functools.cache
+def _summing(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], Any]:
+    def contribute(mine: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
         local = context.replica_id_in_sync_group % _local_replicas(strategy)
         counts = tf.cast(tf.equal(local, 0), tf.float32)
-        return context.all_reduce(
-            tf.distribute.ReduceOp.SUM, counts * tf.constant(mine, tf.float32)
-        )
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, counts * mine)
 
-    total = tf.function(lambda: strategy.run(contribute))()
-    return strategy.experimental_local_results(total)[0].numpy()
+    return tf.function(lambda mine: strategy.run(contribute, args=(mine,)))
 
 
 def _local_replicas(strategy: tf.distribute.Strategy) -> int:

@@ -142,6 +142,23 @@ def test_networks_that_see_motion_answer_to_it_alone():
         assert np.abs(network(own)["logits"] - network(other)["logits"]).max() > 1e-4
 
 
+def test_less_their_mean_frames_that_stand_still_are_all_alike():
+    own = pairs(4, "ave_mf")
+    still = {**own, "frames": np.repeat(own["frames"][:, :1], own["frames"].shape[1], 1)}
+    network = networks.build(small("ave_mf", subtract_mean_frame=True)).deployed
+    for bias in network.trainable_variables:
+        # At first all are zero, and so is what becomes of stillness: a vector without direction.
+        if bias.ndim == 1:
+            bias.assign(bias + np.linspace(-0.5, 0.5, bias.shape[0]))
+    seen = network(still)["visual_embedding"].numpy()
+    np.testing.assert_allclose(seen, np.repeat(seen[:1], 4, 0), atol=1e-6)
+    assert np.abs(network(own)["visual_embedding"] - seen).max() > 1e-3
+    brighter = {**own, "frames": own["frames"] + 0.1}
+    np.testing.assert_allclose(
+        network(brighter)["visual_embedding"], network(own)["visual_embedding"], atol=1e-4
+    )
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_have_their_names_and_shapes(name):
     outputs = networks.build(small(name)).deployed(pairs(3, name))
