@@ -14,7 +14,6 @@ Examples (a video takes about a second per 10 frames of the full network on two 
 import os
 
 import numpy as np
-import tqdm
 from absl import flags
 
 from avc import clip_moments, embedding, localized_picture, localized_video, media
@@ -24,6 +23,7 @@ from crossmodal import files
 from crossmodal.configuration import check_range
 from crossmodal.errors import ConfigurationError, UserError
 from launch import commands
+from launch.seconds_bar import seconds_bar
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Work folder of an AVOL-Net or a DAVEnet, or its export.")
@@ -117,12 +117,7 @@ def localize_video(network: TrainedNetwork) -> None:
     """Every frame of a video."""
     seconds = media.probe(FLAGS.video).duration_seconds
     share = network.config.frames.crop_share
-    form = "{l_bar}{bar}| {n:.1f}/{total:.1f} s [{elapsed}<{remaining}]" if seconds else None
-    with tqdm.tqdm(total=seconds, desc="localise", bar_format=form) as bar:
-
-        def tell(done: float) -> None:
-            bar.update(done - bar.n)
-
+    with seconds_bar("localise", seconds) as tell:
         written = localized_video.write(
             FLAGS.video,
             FLAGS.output,

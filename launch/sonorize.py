@@ -29,6 +29,7 @@ from avc.source_files import Sources
 from crossmodal import collection, configuration, files, index, reports
 from crossmodal.errors import ConfigurationError
 from launch import commands
+from launch.seconds_bar import seconds_bar
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("video", "", "A video that gets a sound; it needs none.")
@@ -112,10 +113,9 @@ def sonorize(
     how = f"pictures of {shown.codec} copied"
     if shown.recoded_because:
         how = f"pictures of {shown.codec} coded anew as h264 ({shown.recoded_because})"
-    with progress(float(shown.seconds)) as bar:
+    with seconds_bar("write", float(shown.seconds)) as tell:
         taken = sonorization.sonorize(
-            shown, moments, embeddings, hop, sources, FLAGS.output, config,
-            lambda done: bar.update(max(0.0, done - bar.n)),
+            shown, moments, embeddings, hop, sources, FLAGS.output, config, tell
         )
     notes = {"video": FLAGS.video, "seconds": float(shown.seconds), "pictures": how}
     return taken, notes
@@ -131,10 +131,9 @@ def illustrate(
     # What begins later than the first picture is preceded by silence, as it was embedded.
     sound = np.pad(stretch.samples, [(0, 0), (stretch.first, 0)])
     seconds = sound.shape[1] / rate
-    with progress(seconds) as bar:
+    with seconds_bar("write", seconds) as tell:
         taken = illustration.illustrate(
-            FLAGS.audio, sound, moments, embeddings, hop, sources, FLAGS.output, config,
-            lambda done: bar.update(max(0.0, done - bar.n)),
+            FLAGS.audio, sound, moments, embeddings, hop, sources, FLAGS.output, config, tell
         )
     return taken, {"audio": FLAGS.audio, "seconds": seconds, "pictures": config.pictures}
 
@@ -146,12 +145,6 @@ def embed(
     config = QueryConfig(hop, FLAGS.shorter_side)
     with tqdm.tqdm(desc="embed", unit="moment") as bar:
         return queries.embed_moments(network, path, modality, config, bar.update)
-
-
-def progress(seconds: float) -> tqdm.tqdm:
-    """A bar of the seconds that are written."""
-    form = "{l_bar}{bar}| {n:.1f}/{total:.1f} s [{elapsed}<{remaining}]"
-    return tqdm.tqdm(total=seconds, desc="write", bar_format=form)
 
 
 if __name__ == "__main__":
