@@ -173,6 +173,7 @@ def test_negatives_are_measured_on_the_same_records(monkeypatch):
     assert 0 <= recall.ratio < np.inf and "4 steps" in recall.ours and "4 steps" in recall.peer
 
 
+@pytest.mark.slow
 def test_either_training_makes_the_negatives_it_is_named_after():
     config = tiny("ave", batch_size=8, negatives_within=8)
     _, encoding, records = negatives_benchmark.reading.open_clips(

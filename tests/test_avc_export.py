@@ -121,6 +121,7 @@ def expected(
     return {**found, "corresponds": odds[:, 1] / odds.sum(1)}
 
 
+@pytest.mark.slow
 def test_jax_gives_what_tensorflow_gives(tmp_path):
     number, rng = 4, np.random.default_rng(0)
     given = {

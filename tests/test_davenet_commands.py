@@ -75,6 +75,7 @@ def pairs_of(records, encoding, network) -> dict:
     return {"frames": frames, "waveforms": batch["waveform"], "num_samples": batch["num_samples"]}
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_embedded_and_exported(trained, tmp_path):
     (video,) = (trained / "data" / "test_mp4").iterdir()
     for source in (trained / "run", trained / "run" / "export"):

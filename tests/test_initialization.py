@@ -82,6 +82,7 @@ def test_a_tower_begins_bit_for_bit_with_the_other_runs_weights(source):
     Initialization()(untouched, config)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_them_says_so_and_is_resumed_without_them(executor, source, tmp_path):
     initial = Initialization(visual=source)
     workdir = str(tmp_path / "run")

@@ -247,6 +247,7 @@ def table_rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
 
 
+@pytest.mark.slow
 def test_a_sweep_compares_and_goes_on(few, tmp_path):
     given = small_training(few, tmp_path, grid="embedding_dim=24 visual_layers=8x8,16")
     first = launch("sweep_yt8m", **given)

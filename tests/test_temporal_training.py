@@ -46,6 +46,7 @@ def variables(workdir) -> list[np.ndarray]:
     return model.get_weights()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_as_one_that_was_not(few, tmp_path):
     """With rotations, clips, samples, dropout and averages, from files."""
     changes = {"hidden_dropout": 0.2, "ema_decay": 0.5, "clip_seconds": 15}
@@ -155,6 +156,7 @@ def test_a_real_video_is_read_and_measured(real_data, few, tmp_path):
     assert np.ptp(seconds.visual, axis=0).max() > 0.1
 
 
+@pytest.mark.slow
 def test_a_step_lowers_the_loss_under_every_pooling(few, tmp_path):
     for pooling in ("mean", "lstm", "attention"):
         workdir = tmp_path / pooling
