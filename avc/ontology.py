@@ -39,6 +39,10 @@ class Ontology:
         """The id of a class given by its id or its exact name; None if there is none."""
         return label if label in self.names else self._ids.get(label)
 
+    def name_of(self, label: str) -> str:
+        """The name of a class given by its id; anything else stays as it is."""
+        return self.names.get(label, label)
+
     def descendants(self, roots: Iterable[str]) -> set[str]:
         """Ids of some classes, given by name or id, and of all that are below them.
 
@@ -113,6 +117,8 @@ def read(path: str) -> Ontology:
     text = files.read_text(path)
     try:
         entries: Sequence[dict] = json.loads(text)
+        if not isinstance(entries, list):
+            raise TypeError("not a list")
         names = {str(entry["id"]): str(entry["name"]) for entry in entries}
         children = {str(entry["id"]): tuple(entry["child_ids"]) for entry in entries}
     except (json.JSONDecodeError, KeyError, TypeError) as error:

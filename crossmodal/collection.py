@@ -8,7 +8,7 @@ separated by ";", what it shows. An item without `video` is a video of its own.
 import dataclasses
 import difflib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -88,6 +88,15 @@ class Collection:
         parts = path.encode().replace(b"\\", b"/").split(b"/")
         names = [b"/".join(parts[i:]) for i in range(len(parts))]
         return np.isin(self.file, [name for name in names if name])
+
+    def with_labels_named(self, name_of: Callable[[str], str]) -> "Collection":
+        """The same with other names of its labels, such as those of an ontology's ids."""
+        own, inverse = np.unique(self.labels, return_inverse=True)
+        named = [
+            ";".join(name_of(label) for label in text.decode(errors="replace").split(";")).encode()
+            for text in own
+        ]
+        return dataclasses.replace(self, labels=np.array(named, bytes)[inverse])
 
     def _spelt_alike(self, name: str) -> list[str]:
         names = np.unique(np.concatenate([self.ids, self.video]))[:_MOST_COMPARED]

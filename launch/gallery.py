@@ -18,7 +18,16 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from avc import embedding, gallery, localized_video, page_media, queries, reading, shown_moments
+from avc import (
+    embedding,
+    gallery,
+    localized_video,
+    ontology,
+    page_media,
+    queries,
+    reading,
+    shown_moments,
+)
 from avc.embedding import TrainedNetwork
 from avc.gallery import Answer
 from avc.page_media import PageMedia
@@ -43,6 +52,7 @@ flags.DEFINE_list("query_ids", [], "Queries, instead: ids, videos or files, by c
 flags.DEFINE_integer("seed", 0, "Of the drawn queries.")
 flags.DEFINE_integer("results", 5, "How many are shown for a query.", lower_bound=1)
 flags.DEFINE_list("directions", [], f"Of {', '.join(DIRECTIONS)}; default: across modalities.")
+flags.DEFINE_string("ontology", "", "AudioSet's ontology.json: its names for labels that are ids.")
 flags.DEFINE_bool("own", None, "The query's own video may be found; default: across modalities.")
 flags.DEFINE_enum("similarity", None, index.SIMILARITIES, "Default: the network's own, or cosine.")
 flags.DEFINE_integer("shorter_side", 160, "Most pixels of a picture's shorter side.")
@@ -70,6 +80,8 @@ def main() -> None:
         files.expand_patterns(FLAGS.database, "database"),
         [name for name in collection.MODALITIES if name in needed],
     )
+    if FLAGS.ontology:
+        database = database.with_labels_named(ontology.read(FLAGS.ontology).name_of)
     if FLAGS.query_ids:
         rows = gallery.named_queries(database, FLAGS.query_ids)
     else:

@@ -228,6 +228,20 @@ def test_heat_maps_are_the_networks(planted, workdir, tmp_path):
     assert check_is_alone(path.read_text()).all("input")[0]["id"] == "maps"
 
 
+def test_labels_that_are_ids_of_an_ontology_have_its_names(planted, tmp_path):
+    classes = [{"id": "dog", "name": "Dog, barking", "child_ids": []},
+               {"id": "/m/x", "name": "X", "child_ids": ["dog"]}]
+    (tmp_path / "ontology.json").write_text(json.dumps(classes))
+    path = tmp_path / "g.html"
+    outcome = show(planted, path, ontology=tmp_path / "ontology.json", query_ids=f"{name(1)}@10.5")
+    assert outcome.status == 0, outcome.error
+    groups = Grouped(path.read_text()).groups
+    assert {g.attributes["data-labels"] for g in groups} == {'["Dog, barking", "cat"]'}
+    (tmp_path / "other.json").write_text("{}")
+    outcome = show(planted, path, ontology=tmp_path / "other.json", query_ids=f"{name(1)}@10.5")
+    assert outcome.status == 1 and "is not an ontology" in outcome.error
+
+
 def test_files_show_their_moments(tmp_path):
     path = tmp_path / "v.mp4"
     with VideoWriter(str(path), 10, RATE) as writer:
