@@ -25,13 +25,10 @@ import os
 
 from absl import flags
 
-from launch import commands, fields
+from launch import commands, weak_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "transcripts", "", "folder of WebVTT, SRT or CSV files, or glob patterns separated by commas"
-)
-flags.DEFINE_string("posteriors", "", "CSV files of posteriors: glob patterns, by commas")
+flags.adopt_module_key_flags(weak_flags)
 flags.DEFINE_string("words", "", "text file with a word or name a line")
 flags.DEFINE_string("lengths", "", "CSV with video, split, seconds; such as a manifest.csv")
 flags.DEFINE_string("metadata", "", "CSV or JSON with the language of each video")
@@ -40,7 +37,6 @@ flags.DEFINE_string("video_column", "video", "of --metadata")
 flags.DEFINE_string("language_column", "language", "of --metadata")
 flags.DEFINE_string("gallery_subset", "", "subset of --lengths that the gallery is drawn from")
 flags.DEFINE_string("output", "", "folder to be made")
-flags.DEFINE_list("set", [], "fields of the configuration that differ: name=value,...")
 
 
 def main() -> None:
@@ -48,7 +44,7 @@ def main() -> None:
     from avc import transcript_analysis
     from crossmodal import configuration
 
-    changes = dict(fields.assignment(item) for item in FLAGS.set)
+    changes = weak_flags.changes()
     config = configuration.override(transcript_analysis.AnalysisConfig(), changes)
     inputs = transcript_analysis.Inputs(
         FLAGS.transcripts, FLAGS.posteriors, FLAGS.words, FLAGS.lengths, FLAGS.metadata,

@@ -17,15 +17,11 @@ from there.
 
 from absl import flags
 
-from launch import commands, fields
+from launch import commands, weak_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "transcripts", "", "folder of WebVTT, SRT or CSV files, or glob patterns separated by commas"
-)
-flags.DEFINE_string("posteriors", "", "CSV files of posteriors: glob patterns, by commas")
+flags.adopt_module_key_flags(weak_flags)
 flags.DEFINE_string("output", "", "folder to be made")
-flags.DEFINE_list("set", [], "fields of the configuration that differ: name=value,...")
 
 
 def main() -> None:
@@ -33,7 +29,7 @@ def main() -> None:
     from avc import labelling
     from crossmodal import configuration
 
-    changes = dict(fields.assignment(item) for item in FLAGS.set)
+    changes = weak_flags.changes()
     config = configuration.override(labelling.Labelling(), changes)
     print(labelling.run(FLAGS.transcripts, FLAGS.posteriors, FLAGS.output, config))
 

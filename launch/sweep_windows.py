@@ -18,18 +18,14 @@ import os
 
 from absl import flags
 
-from launch import commands, fields
+from launch import commands, weak_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "transcripts", "", "folder of WebVTT, SRT or CSV files, or glob patterns separated by commas"
-)
-flags.DEFINE_string("posteriors", "", "CSV files of posteriors: glob patterns, by commas")
+flags.adopt_module_key_flags(weak_flags)
 flags.DEFINE_list("windows", ["2", "5", "10", "20"], "lengths T in seconds")
 flags.DEFINE_string("input", "", "folder of the videos, for the commands")
 flags.DEFINE_string("recipe", "davenet", "recipe of launch/train_avc.py, for the commands")
 flags.DEFINE_string("output", "", "folder to be made")
-flags.DEFINE_list("set", [], "fields of the configuration that differ: name=value,...")
 
 
 def main() -> None:
@@ -37,7 +33,7 @@ def main() -> None:
     from avc import labelling, window_sweep
     from crossmodal import configuration
 
-    changes = dict(fields.assignment(item) for item in FLAGS.set)
+    changes = weak_flags.changes()
     config = configuration.override(labelling.Labelling(), changes)
     windows = window_sweep.parse_windows(FLAGS.windows)
     print(
