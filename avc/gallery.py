@@ -5,6 +5,7 @@ it, each with its picture. A sound is shown as the picture of its moment, and ca
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from avc.localized_video import Look
 from avc.page_media import PageMedia
 from avc.shown_moments import Shown
 from crossmodal import card_page, index
-from crossmodal.cards import Card, Group, Picture
+from crossmodal.cards import Card, Group
 from crossmodal.collection import Collection
 from crossmodal.errors import UserError
 from crossmodal.index import Found, SearchConfig
@@ -143,6 +144,23 @@ def heatmaps(
 
 
 @dataclasses.dataclass(frozen=True)
+class Item:
+    """Something to see and hear.
+
+    Attributes:
+      name: what it is called.
+      shown: its picture and its sound.
+      labels: its classes.
+      seconds: where in its file it is; NaN where that is not known.
+    """
+
+    name: str
+    shown: Shown
+    labels: tuple[str, ...] = ()
+    seconds: float = math.nan
+
+
+@dataclasses.dataclass(frozen=True)
 class Painter:
     """Makes cards.
 
@@ -187,10 +205,10 @@ class Painter:
         source = "the query's sound" if each.direction == "audio_to_visual" else "its own sound"
         cards = [own]
         for rank, (item, pair) in enumerate(zip(each.found, rest, strict=True), 1):
-            card = self._card(pair, f"{rank}. {to}", source)
+            made = self._card(pair, f"{rank}. {to}", source)
             judged, shared = verdict(self.collection, each.query, item.row)
-            lines = (f"score {item.score:.4f}", *card.lines)
-            cards.append(dataclasses.replace(card, verdict=judged, shared=shared, lines=lines))
+            lines = (f"score {item.score:.4f}", *made.lines)
+            cards.append(dataclasses.replace(made, verdict=judged, shared=shared, lines=lines))
         title = f"{of} of {name} → {to}s"
         labels = tuple(index.labels_of(self.collection, each.query))
         return Group(title, each.direction, labels, tuple(cards))
@@ -199,22 +217,41 @@ class Painter:
         return self.collection.ids[row].decode(errors="replace")
 
     def _card(self, pair: Pair, badge: str, source: str) -> Card:
-        row, name = pair[0], self._name(pair[0])
-        shown, labels = self.shown[row], tuple(index.labels_of(self.collection, row))
-        picture = heatmap = None
-        if shown.picture is not None:
-            what = f" ({', '.join(labels)})" if labels else ""
-            picture = self.media.picture(shown.picture, f"frame of {name}{what}")
-            if pair in self.maps:
-                heatmap = self._map(shown.picture, self.maps[pair], f"heat map of {source}")
-        heard = self.media.around(shown.sound, shown.middle, shown.sample_rate_hz)
-        sound = self.media.encode(heard, shown.sample_rate_hz)
-        lines = shown.problems
-        if heatmap:
-            lines = (f"map: {source}, highest {float(self.maps[pair].max()):.2f}", *lines)
-        if not np.isnan(self.collection.seconds[row]):
-            lines = (f"at {self.collection.seconds[row]:.2f} s", *lines)
-        return Card(name, badge, lines, labels, picture, heatmap, sound)
+        row = pair[0]
+        labels = tuple(index.labels_of(self.collection, row))
+        item = Item(self._name(row), self.shown[row], labels, self.collection.seconds[row])
+        return card(item, badge, self.media, self.maps.get(pair), self.look, source)
 
-    def _map(self, picture: np.ndarray, heatmap: np.ndarray, alt: str) -> Picture:
-        return self.media.picture(self.look.draw(picture, heatmap), alt)
+
+def card(
+    item: Item,
+    badge: str,
+    media: PageMedia,
+    heatmap: np.ndarray | None = None,
+    look: Look | None = None,
+    source: str = "",
+) -> Card:
+    """A card of one item.
+
+    Args:
+      item: what is shown.
+      badge: its part in the group.
+      media: how pictures and sounds are made smaller.
+      heatmap: in [0, 1], of its picture; needs `look`.
+      look: how a map is shown.
+      source: of which sound the map is.
+    """
+    shown, name = item.shown, item.name
+    picture = drawn = None
+    lines = shown.problems
+    if shown.picture is not None:
+        what = f" ({', '.join(item.labels)})" if item.labels else ""
+        picture = media.picture(shown.picture, f"frame of {name}{what}")
+        if heatmap is not None:
+            drawn = media.picture(look.draw(shown.picture, heatmap), f"heat map of {source}")
+            lines = (f"map: {source}, highest {float(heatmap.max()):.2f}", *lines)
+    if not np.isnan(item.seconds):
+        lines = (f"at {item.seconds:.2f} s", *lines)
+    heard = media.around(shown.sound, shown.middle, shown.sample_rate_hz)
+    sound = media.encode(heard, shown.sample_rate_hz)
+    return Card(name, badge, lines, item.labels, picture, drawn, sound)

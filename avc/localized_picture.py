@@ -1,5 +1,6 @@
 """A picture and a sound from files, for a network to say what of the one makes the other."""
 
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,16 +17,36 @@ def read_picture(path: str) -> np.ndarray:
     """Reads a JPEG, PNG, BMP or GIF: uint8 `[height, width, 3]`.
 
     Raises:
-      UserError: the file cannot be read, or is no such picture.
+      UserError: the file cannot be read, is no such picture, or claims too many pixels.
     """
     try:
         content = tf.io.read_file(path)
     except tf.errors.OpError as error:
         raise UserError(f"{path}: cannot be read ({error.message})") from error
     try:
+        width, height = _claimed_size(content)
+        if width * height > MediaConfig().max_pixels:
+            raise UserError(
+                f"{path}: picture of {width} x {height} is larger than"
+                f" {MediaConfig().max_pixels} pixels"
+            )
         return tf.io.decode_image(content, 3, expand_animations=False).numpy()
-    except (tf.errors.OpError, ValueError):
+    except (tf.errors.OpError, ValueError, struct.error):
         raise UserError(f"{path}: is not a picture (JPEG, PNG, BMP or GIF)") from None
+
+
+def _claimed_size(content: tf.Tensor) -> tuple[int, int]:
+    """Width and height as a file's header says: a small file may claim gigabytes of pixels."""
+    start = tf.strings.substr(content, 0, 32).numpy()
+    if start.startswith(b"\x89PNG"):
+        return struct.unpack(">II", start[16:24])
+    if start.startswith(b"GIF8"):
+        return struct.unpack("<HH", start[6:10])
+    if start.startswith(b"BM"):
+        width, height = struct.unpack("<ii", start[18:26])
+        return abs(width), abs(height)
+    height, width, _ = tf.io.extract_jpeg_shape(content).numpy().tolist()
+    return width, height
 
 
 def read_sound(path: str, sample_rate_hz: int) -> np.ndarray:

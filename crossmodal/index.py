@@ -125,6 +125,24 @@ def mean_embedding(rows: np.ndarray, similarity: str = "cosine") -> np.ndarray:
     return (cca.normalise(rows) if similarity == "cosine" else rows).mean(axis=0)
 
 
+def moment_at(seconds: np.ndarray, wanted: float, name: str) -> int:
+    """The place of the moment nearest to a time.
+
+    Args:
+      seconds: of the moments `[n]`, rising.
+      wanted: the time.
+      name: of what they are of, for the error.
+
+    Raises:
+      UserError: the time is farther from all moments than they are from each other.
+    """
+    place = int(np.abs(seconds - wanted).argmin())
+    gap = float(np.diff(seconds).max(initial=1.0))
+    if not abs(seconds[place] - wanted) <= gap:
+        raise UserError(f"{name} has moments from {seconds[0]:.2f} to {seconds[-1]:.2f} s")
+    return place
+
+
 def exact(collection: Collection, config: SearchConfig) -> Exact:
     """The finder that compares a query with every item."""
     return Exact(database_rows(collection.rows(config.database_modality), config.similarity))

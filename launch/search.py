@@ -175,29 +175,16 @@ def read_query(
     if FLAGS.query_seconds is not None:
         if np.isnan(seconds).any():
             raise UserError("--query_seconds: the query has no times")
-        place = moment_at(seconds, FLAGS.query_seconds, name)
+        try:
+            place = index.moment_at(seconds, FLAGS.query_seconds, name)
+        except UserError as error:
+            raise UserError(f"--query_seconds={FLAGS.query_seconds:g}: {error}") from None
         return vectors[place], own, f"query: the {what} of {name} at {seconds[place]:.2f} s"
     if len(vectors) > 1:
         name += f" (mean of the unit vectors of {len(vectors)} moments)"
         if config.similarity != "cosine":
             name = name.replace("the unit vectors of ", "")
     return index.mean_embedding(vectors, config.similarity), own, f"query: the {what} of {name}"
-
-
-def moment_at(seconds: np.ndarray, wanted: float, name: str) -> int:
-    """The moment nearest to a time.
-
-    Raises:
-      UserError: the time is farther from all moments than they are from each other.
-    """
-    place = int(np.abs(seconds - wanted).argmin())
-    gap = float(np.diff(seconds).max(initial=1.0))
-    if not abs(seconds[place] - wanted) <= gap:
-        raise UserError(
-            f"--query_seconds={wanted:g}: {name} has moments from {seconds[0]:.2f} to"
-            f" {seconds[-1]:.2f} s"
-        )
-    return place
 
 
 def read_file(
