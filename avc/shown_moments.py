@@ -163,7 +163,7 @@ def chosen_records(records: Records, wanted: Iterable[bytes]) -> Iterator[dict]:
       UserError: a record is bad.
     """
     names = Schema(tuple(f for f in records.schema.features if f.name == "id"))
-    few = Schema(tuple(f for f in records.schema.features if f.name in _NAMES))
+    few = shown_schema(records)
     ids = set(wanted)
     with explained(records):
         for block in blocks(records).as_numpy_iterator():
@@ -172,6 +172,11 @@ def chosen_records(records: Records, wanted: Iterable[bytes]) -> Iterator[dict]:
             if len(found):
                 parsed = few.parse(tf.constant(found))
                 yield from few.rows({name: value.numpy() for name, value in parsed.items()})
+
+
+def shown_schema(records: Records) -> Schema:
+    """The part of records that is shown."""
+    return Schema(tuple(f for f in records.schema.features if f.name in _NAMES))
 
 
 def of_record(

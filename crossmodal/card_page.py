@@ -14,7 +14,7 @@ from crossmodal import cards
 from crossmodal.cards import Group
 from crossmodal.errors import UserError
 
-STYLE = """
+_PAGE_STYLE = """
 :root { color-scheme: light dark; --back: #fff; --front: #1b1b1b; --soft: #595959; --line: #b5b5b5;
   --card: #f5f5f5; --right: #1a6b2b; --wrong: #a3241f; --focus: #0b57d0 }
 @media (prefers-color-scheme: dark) { :root { --back: #161616; --front: #ededed; --soft: #b0b0b0;
@@ -33,6 +33,10 @@ select, button { font: inherit; color: inherit; background: var(--card);
   border: 1px solid var(--line); border-radius: .3rem; min-height: 2.5rem; max-width: 100% }
 select { width: 12rem } input { width: 1.2rem; height: 1.2rem }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px }
+"""
+
+# What cards look like, wherever they are.
+CARD_STYLE = """
 .group { margin: 1.25rem 0 } .group[hidden] { display: none }
 .cards { display: grid; gap: .6rem; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)) }
 .card { height: 100%; padding: .5rem; background: var(--card); font-size: .82rem;
@@ -52,10 +56,15 @@ select { width: 12rem } input { width: 1.2rem; height: 1.2rem }
 .labels { display: flex; flex-wrap: wrap; gap: .25rem; margin-top: .25rem }
 .labels li { border: 1px solid var(--line); border-radius: 1rem; padding: 0 .5rem }
 .nomaps .map { display: none }
+"""
+
+_NARROW_STYLE = """
 @media (max-width: 30rem) { body { padding: .5rem }
   .cards { grid-template-columns: repeat(2, minmax(0, 1fr)) } select { width: 100% }
   .filters { position: static } .filters label { width: 100% } }
 """
+
+STYLE = _PAGE_STYLE + CARD_STYLE + _NARROW_STYLE
 
 SCRIPT = """
 'use strict';
