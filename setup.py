@@ -26,6 +26,8 @@ EXTRAS = {
     "probe": ["av>=18,<19", "scikit-learn>=1.4,<2"],
     "search": ["faiss-cpu>=1.8,<2"],
     "serving": ["tensorflow-serving-api==2.16.1"],
+    # Also runs beside NumPy 1.
+    "explore": ["gradio>=6.31,<6.32"],
     "gpu": ["tensorflow[and-cuda]==2.16.2"],
     "benchmark": [
         "torch>=2.4,<3", "faiss-cpu>=1.8,<2", "librosa>=0.10,<0.12", "scikit-learn>=1.4,<2",
@@ -39,6 +41,7 @@ EXTRAS["test"] = [
     *EXTRAS["pictures"],
     *EXTRAS["probe"],
     *EXTRAS["serving"],
+    *EXTRAS["explore"],
     # The newest that goes with TensorFlow 2.16 and NumPy 1.
     "jax[cpu]==0.4.34",
     "pytest>=8,<10",

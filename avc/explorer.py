@@ -6,31 +6,28 @@ picture of each sound that is found. Nothing is kept from one query to the next.
 """
 
 import dataclasses
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from avc import gallery, localized_picture, queries, query_kinds, shown_moments
+from avc import explorer_cards, gallery, localized_picture, queries, query_kinds, shown_moments
 from avc.embedding import TrainedNetwork
-from avc.gallery import WHAT, Item
+from avc.explorer_cards import QUERY
+from avc.gallery import WHAT
 from avc.localized_video import Look
 from avc.page_media import PageMedia
 from avc.queries import QueryConfig
 from avc.shown_items import Items
 from avc.shown_moments import Extent, Shown
 from crossmodal import collection, index
-from crossmodal.cards import Card, Group
+from crossmodal.cards import Group
 from crossmodal.collection import Collection
 from crossmodal.configuration import check_range
 from crossmodal.errors import UserError
-from crossmodal.index import Found, SearchConfig
+from crossmodal.index import SearchConfig
 from crossmodal.ndcg import DIRECTIONS
 from crossmodal.nearest import Exact
-
-# The query's place among the rows of what is shown.
-_QUERY = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,9 +139,13 @@ class Explorer:
         finder = self.finders[search.database_modality]
         found = index.search(self.database, query, search, finder, excluded)
         middle = times[len(times) // 2]
-        shown = {_QUERY: self._shown(path, middle), **self.items([each.row for each in found])}
-        facts = [describe_query(name, search, times)]
-        return Answer(tuple(facts), self._groups(name, middle, search, found, shown))
+        shown = {QUERY: self._shown(path, middle), **self.items([each.row for each in found])}
+        look = Look(self.network.config.frames.crop_share, self.config.stretch)
+        painted = explorer_cards.paint(
+            self.network, self.database, gallery.Item(name, shown[QUERY], (), middle), shown,
+            search, found, self.config.media, look,
+        )
+        return Answer((explorer_cards.describe(name, search, times),), painted)
 
     def _embed(
         self, path: str, modality: str, seconds: float | None
@@ -178,55 +179,6 @@ class Explorer:
         found = shown_moments.of_file(path, seconds, extent(self.network, self.config.media))
         # What a sound without pictures lacks is no problem.
         return dataclasses.replace(found, problems=())
-
-    def _groups(
-        self,
-        name: str,
-        seconds: float,
-        search: SearchConfig,
-        found: Sequence[Found],
-        shown: Mapping[int, Shown],
-    ) -> tuple[Group, ...]:
-        of, to = WHAT[search.query_modality], WHAT[search.database_modality]
-        sound_of_query = search.direction == "audio_to_visual"
-        in_query = search.direction == "visual_to_audio"
-        pairs = [(_QUERY, _QUERY)]
-        pairs += [(each.row, _QUERY if sound_of_query else each.row) for each in found]
-        pairs += [(_QUERY, each.row) for each in found if in_query]
-        maps = {}
-        if self.network.localizes:
-            maps = gallery.heatmaps(self.network, shown, pairs)
-        look = Look(self.network.config.frames.crop_share, self.config.stretch)
-        source = "the query's sound" if sound_of_query else "its own sound"
-        paint = gallery.card
-        query = Item(name, shown[_QUERY], (), seconds)
-        first = paint(
-            query, f"query: {of}", self.config.media, maps.get((_QUERY, _QUERY)), look,
-            "its own sound",
-        )
-        cards, inside = [first], []
-        for rank, each in enumerate(found, 1):
-            item = self._item(each.row, shown[each.row])
-            heatmap = maps.get((each.row, _QUERY if sound_of_query else each.row))
-            card = paint(item, f"{rank}. {to}", self.config.media, heatmap, look, source)
-            cards.append(_with_score(card, each))
-            if in_query and (_QUERY, each.row) in maps:
-                here = dataclasses.replace(shown[each.row], picture=shown[_QUERY].picture)
-                item = dataclasses.replace(item, shown=here, labels=())
-                inside.append(paint(
-                    item, f"{rank}. {to}", self.config.media, maps[_QUERY, each.row], look,
-                    "this sound",
-                ))
-        groups = [Group(f"{of} of {name} → {to}s", search.direction, (), tuple(cards))]
-        if inside:
-            title = f"Where in {name} these sounds are"
-            groups.append(Group(title, search.direction, (), tuple(inside)))
-        return tuple(groups)
-
-    def _item(self, row: int, shown: Shown) -> Item:
-        labels = tuple(index.labels_of(self.database, row))
-        name = self.database.ids[row].decode(errors="replace")
-        return Item(name, shown, labels, float(self.database.seconds[row]))
 
 
 def prepare(
@@ -279,17 +231,3 @@ def extent(network: TrainedNetwork, media: PageMedia) -> Extent:
     """How much of a file is read for a page and for a network's heat maps."""
     seconds = max(media.sound_seconds, network.config.network.segment_seconds)
     return Extent(seconds, max(256, media.shorter_side), network.sample_rate_hz)
-
-
-def describe_query(name: str, search: SearchConfig, seconds: np.ndarray) -> str:
-    """What was searched for, in words."""
-    what = f"the {WHAT[search.query_modality]} of {name}"
-    if len(seconds) > 1:
-        mean = "unit vectors" if search.similarity == "cosine" else "vectors"
-        shown = f"shown at {seconds[len(seconds) // 2]:.2f} s"
-        return f"Query: {what}, mean of the {mean} of {len(seconds)} moments; {shown}."
-    return f"Query: {what}." if math.isnan(seconds[0]) else f"Query: {what} at {seconds[0]:.2f} s."
-
-
-def _with_score(card: Card, found: Found) -> Card:
-    return dataclasses.replace(card, lines=(f"score {found.score:.4f}", *card.lines))

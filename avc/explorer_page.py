@@ -7,16 +7,21 @@ served from the disk, and nothing is asked of any other host. Gradio is imported
 import contextlib
 import html
 import logging
+import math
 import os
 import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from avc import page_guard, query_kinds
 from avc.explorer import Answer, Explorer
 from crossmodal import card_page, cards
 from crossmodal.errors import UserError
+
+if TYPE_CHECKING:
+    import uvicorn
 
 TITLE = "What does it sound like, what does it look like?"
 MISSING = "the page needs Gradio, the extra `explore`: pip install 'crossmodal[explore]'"
@@ -38,6 +43,7 @@ _STYLE = """
 .found .refused { border: 2px solid #b3261e; border-radius: .4rem; padding: .5rem .75rem }
 .found:has(.maps input:not(:checked)) .map { display: none }
 .found .picture img { margin: 0 } .found audio { height: 2.5rem }
+.file-preview .download { display: none }
 """
 _NARROW = "@media (max-width: 30rem) { .found .cards { grid-template-columns: 1fr 1fr } }"
 _LABELS = {"visual_to_audio": "picture → sounds", "audio_to_visual": "sound → pictures",
@@ -73,7 +79,7 @@ def search(
     uploads: str,
     path: str | None,
     direction: str,
-    seconds: float | None,
+    seconds: str,
     leave_out: bool,
 ) -> str:
     """The answer to one request, or one line of refusal, as HTML.
@@ -82,7 +88,8 @@ def search(
       explorer: what searches.
       uploads: the folder of uploaded files; no other is read.
       path: the uploaded file.
-      direction, seconds, leave_out: see `Explorer.explore`.
+      direction, leave_out: see `Explorer.explore`.
+      seconds: the same, as it was typed; empty for None.
     """
     try:
         if not path:
@@ -92,13 +99,27 @@ def search(
             raise UserError(f"{os.path.basename(path)}: is no longer there: drop it again")
         if not os.path.getsize(path):
             raise UserError(f"{os.path.basename(path)}: empty file")
-        return answer_html(explorer.explore(path, direction, seconds, leave_out))
+        moment = seconds_of(seconds)
+        return answer_html(explorer.explore(path, direction, moment, leave_out))
     except UserError as error:
         return refusal_html(str(error))
     except Exception:
         # Whoever uses the page cannot mend it; whoever started it sees why.
         logging.exception("a search failed")
         return refusal_html("this file could not be searched for; the terminal says why")
+
+
+def seconds_of(typed: str) -> float | None:
+    """A time in seconds as somebody types it; raises UserError for what is none."""
+    if not (typed or "").strip():
+        return None
+    try:
+        found = float(typed.strip().replace(",", "."))
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise UserError(f"moment {typed.strip()}: type seconds, such as 2.5, or leave it empty")
+    return found
 
 
 def build(explorer: Explorer, facts: list[str], uploads: str, most_megabytes: float) -> Callable:
@@ -148,27 +169,31 @@ def build(explorer: Explorer, facts: list[str], uploads: str, most_megabytes: fl
                     choices, value=explorer.directions[0], label="Search by → for",
                 )
                 with gradio.Row():
-                    seconds = gradio.Number(
-                        None, label="Moment in seconds (empty: mean of all)", minimum=0,
+                    seconds = gradio.Textbox(
+                        label="Moment in seconds", placeholder="empty: the mean of all",
+                        max_length=20, min_width=220,
                     )
                     leave_out = gradio.Checkbox(
                         False, label="Leave out the video that is called like the file",
+                        min_width=220,
                     )
                 button = gradio.Button("Search", variant="primary")
         found = gradio.HTML(js_on_load=None, elem_id="found", min_height=80)
         asked = [file, direction, seconds, leave_out]
-        shared = {"api_name": False, "show_progress": "minimal"}
+        shared = {"api_visibility": "private", "show_progress": "minimal"}
         file.upload(suit, [file, direction], direction, **shared).then(
             find, asked, found, **shared
         )
         direction.input(find, asked, found, **shared)
+        seconds.submit(find, asked, found, **shared)
         button.click(find, asked, found, api_name="search", show_progress="minimal")
         file.clear(lambda: "", None, found, **shared)
     page.queue(max_size=_WAITING, default_concurrency_limit=_AT_ONCE, api_open=False)
     return gradio.mount_gradio_app(
         fastapi.FastAPI(openapi_url=None), page, path="", footer_links=[], run_history=False,
-        show_error=False, max_file_size=round(most_megabytes * 1e6), ssr_mode=False, pwa=False,
-        enable_monitoring=False, mcp_server=False, theme=theme, css=style(), allowed_paths=[],
+        show_error=False, max_file_size=round(most_megabytes * page_guard.MEGABYTE),
+        ssr_mode=False, pwa=False, enable_monitoring=False, mcp_server=False, theme=theme,
+        css=style(), allowed_paths=[],
     )
 
 
@@ -203,24 +228,37 @@ def serve(
     Raises:
       UserError: the address cannot be listened at, or Gradio is not installed.
     """
-    with upload_folder() as uploads, _listening(host, port) as listener:
-        page = build(explorer, facts, uploads, most_megabytes)
+    with upload_folder() as uploads, listening(host, port) as listener:
         local = host in page_guard.LOOPBACK
-        guard = page_guard.Guard(
-            page, uploads, most_megabytes, page_guard.LOOPBACK if local else None
-        )
-        import uvicorn
-
-        server = uvicorn.Server(uvicorn.Config(
-            guard, log_level="warning", timeout_graceful_shutdown=1, server_header=False,
-        ))
+        server = make_server(explorer, facts, uploads, most_megabytes, local)
         shown = f"[{host}]" if ":" in host else host
         tell(f"http://{shown}:{listener.getsockname()[1]}/")
         server.run(sockets=[listener])
 
 
+def make_server(
+    explorer: Explorer, facts: list[str], uploads: str, most_megabytes: float, local: bool
+) -> "uvicorn.Server":
+    """A server of the page, and of nothing that the page does not need.
+
+    Args:
+      explorer, facts, uploads, most_megabytes: see `build`.
+      local: whether the page is called by names of this machine alone, so that no other
+        host's name can be led to it.
+    """
+    page = build(explorer, facts, uploads, most_megabytes)
+    import uvicorn
+
+    hosts = page_guard.LOOPBACK if local else None
+    guard = page_guard.Guard(page, uploads, most_megabytes, hosts)
+    return uvicorn.Server(uvicorn.Config(
+        guard, log_level="warning", timeout_graceful_shutdown=1, server_header=False
+    ))
+
+
 @contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket at an address; raises UserError where there can be none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -30,6 +30,8 @@ _MOST_BYTES = 100_000
 _FORM_BYTES = 100_000
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
+MEGABYTE = 1 << 20
+
 # The scripts and styles are Gradio's, which writes functions as text.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self'"
@@ -76,6 +78,9 @@ class Guard:
         if scope["type"] != "http":
             return
         refused = self._refuse(scope)
+        if scope["path"] == "/":
+            # Gradio would open what a link names.
+            scope = {**scope, "query_string": b""}
         if not refused and scope["path"] == _JOIN:
             body = await _read(receive)
             refused = None if self._names_only_uploads(body) else (403, "no such upload")
@@ -104,12 +109,15 @@ class Guard:
             return None if path in _GET or below else (404, "not found")
         if method != "POST" or path not in _POST:
             return 404, "not found"
+        origin = headers.get(b"origin")
+        if origin and origin.partition("://")[2] != headers.get(b"host"):
+            return 403, "asked for by another page"
         length = headers.get(b"content-length", "")
         if not length.isdigit():
             return 411, "the length of the request is missing"
         most = _MOST_BYTES
         if path == _UPLOAD:
-            most = round(self.most_megabytes * 1e6) + _FORM_BYTES
+            most = round(self.most_megabytes * MEGABYTE) + _FORM_BYTES
         if int(length) > most:
             return 413, f"the file is larger than {self.most_megabytes:g} MB"
         return None

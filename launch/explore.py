@@ -14,6 +14,8 @@ Examples (some seconds to start, a second or two for a file):
 """
 
 import importlib.util
+import signal
+import sys
 
 import numpy as np
 from absl import flags
@@ -79,6 +81,8 @@ def main() -> None:
         return shown_items.of_records(database, records, encoding)
 
     made = explorer.prepare(network, paths, open_items, config)
+    # Ended like this, too, uploads are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     explorer_page.serve(
         made, describe(made, network), FLAGS.host, FLAGS.port, FLAGS.max_upload_mb,
         lambda address: print(f"open {address} in a browser; Ctrl-C ends it", flush=True),
@@ -91,10 +95,10 @@ def describe(made: Explorer, network: TrainedNetwork) -> list[str]:
     videos = len(np.unique(made.database.video))
     facts = [
         f"{len(made.database)} moments of {videos} videos, of each its best one; network"
-        f" `{name}`, ranked by {queries.similarity_of(network)}."
+        f" {name}, ranked by {queries.similarity_of(network)}."
     ]
     if not network.localizes:
-        facts.append(f"A network `{name}` has no heat maps: avol and davenet show where it sounds.")
+        facts.append(f"No heat maps: a network {name} has none; avol and davenet have.")
     else:
         scale = "each stretched to its own range" if FLAGS.stretch else "dark 0, light yellow 1"
         facts.append(f"Heat maps, where in a picture a sound is: {scale}.")

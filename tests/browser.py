@@ -26,6 +26,7 @@ class Browser:
     def __init__(self, pipe_in, pipe_out):
         self.write, self.read, self.number = pipe_in, pipe_out, 0
         self.buffer, self.messages, self.session, self.loaded = b"", [], None, False
+        self.own = "file:"
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         found = self.ask("Target.attachToTarget", targetId=target, flatten=True)
         self.session = found["sessionId"]
@@ -66,12 +67,15 @@ class Browser:
             self.loaded = True
         elif method == "Network.requestWillBeSent":
             address = about["request"]["url"]
-            if not address.startswith(("data:", "file:")):
+            if not address.startswith(("data:", "blob:", self.own)):
                 self.messages.append(f"asked for {address}")
 
     def open(self, path):
+        """A file, or an address of a server, whose own requests are no messages."""
         self.loaded = False
-        self.ask("Page.navigate", url=f"file://{path}")
+        path = str(path)
+        self.own = path if path.startswith("http") else "file:"
+        self.ask("Page.navigate", url=path if path.startswith("http") else f"file://{path}")
         while not self.loaded:
             self.note(self.receive())
 
@@ -86,6 +90,12 @@ class Browser:
         while not self.run(script):
             assert time.monotonic() < end, script
             time.sleep(0.1)
+
+    def upload(self, selector, path):
+        """Gives a file to an input, as a file dialogue does."""
+        root = self.ask("DOM.getDocument")["root"]["nodeId"]
+        node = self.ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.ask("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
 
     def press(self, key, code, text=""):
         for kind in ("keyDown", "keyUp"):

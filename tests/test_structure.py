@@ -86,7 +86,7 @@ def imported_at_once(name, seen):
 def test_the_demo_needs_no_extra():
     # What the extras of setup.py install; the demo's environment has none of them.
     extras = {"av", "apache_beam", "skimage", "matplotlib", "PIL", "sklearn", "jax", "torch",
-              "faiss", "librosa", "pytest"}
+              "faiss", "librosa", "pytest", "gradio", "uvicorn"}
     commands = re.findall(r"^run (launch\.\w+)", (ROOT / "launch/demo.sh").read_text(), re.M)
     assert "launch.localize_scenes" in commands
     for command in commands:
@@ -101,12 +101,14 @@ def test_a_search_by_rows_needs_no_extra():
     assert not imported_at_once("launch.search", set()) & {"av", "faiss", "matplotlib", "sklearn"}
 
 
-def test_beam_is_for_conversion_torch_for_benchmarks_and_faiss_for_its_index():
+def test_some_libraries_have_one_place_each():
     for package in PACKAGES:
         for path in sources(package):
             if "apache_beam" in imports(path):
                 assert "conver" in path.name, path
             if "torch" in imports(path):
                 assert "benchmark" in path.name, path
+            if imports(path) & {"gradio", "fastapi", "uvicorn"}:
+                assert path.name == "explorer_page.py", path
             if "faiss" in imports(path):
                 assert "benchmark" in path.name or "faiss" in path.name, path
