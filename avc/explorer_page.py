@@ -5,7 +5,6 @@ served from the disk, and nothing is asked of any other host. Gradio is imported
 """
 
 import contextlib
-import html
 import logging
 import math
 import os
@@ -13,11 +12,11 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from avc import page_guard, query_kinds
-from avc.explorer import Answer, Explorer
-from crossmodal import card_page, cards
+from avc import explorer_html, page_guard, query_kinds
+from avc.explorer import Explorer
 from crossmodal.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,49 +28,8 @@ MISSING = "the page needs Gradio, the extra `explore`: pip install 'crossmodal[e
 _AT_ONCE, _WAITING = 2, 16
 # Uploads are looked after every so many seconds, and removed when so old.
 _LOOK_SECONDS, _OLD_SECONDS = 60, 900
-_STYLE = """
-.gradio-container { max-width: 80rem !important; margin: 0 auto !important }
-.gradio-container h1 { font-size: 1.5rem; margin: 0 }
-.found { --back: var(--background-fill-primary); --front: var(--body-text-color);
-  --soft: var(--body-text-color-subdued); --line: var(--border-color-primary);
-  --card: var(--background-fill-secondary); font-size: 1rem; line-height: 1.45;
-  color: var(--front); overflow-wrap: anywhere }
-.found * { box-sizing: border-box } .found p { margin: .15rem 0 }
-.found ul, .found ol { margin: 0; padding: 0; list-style: none }
-.found h2 { font-size: 1.05rem; margin: 0 0 .5rem } .found .facts { color: var(--soft) }
-.found .maps { display: inline-flex; gap: .4rem; align-items: center; min-height: 2rem }
-.found .refused { border: 2px solid #b3261e; border-radius: .4rem; padding: .5rem .75rem }
-.found:has(.maps input:not(:checked)) .map { display: none }
-.found .picture img { margin: 0 } .found audio { height: 2.5rem }
-.file-preview .download { display: none }
-"""
-_NARROW = "@media (max-width: 30rem) { .found .cards { grid-template-columns: 1fr 1fr } }"
 _LABELS = {"visual_to_audio": "picture → sounds", "audio_to_visual": "sound → pictures",
            "visual_to_visual": "picture → pictures", "audio_to_audio": "sound → sounds"}
-
-
-def style() -> str:
-    """The page's style: that of cards elsewhere, for what is found alone."""
-    return f"{_STYLE}.found {{ {card_page.CARD_STYLE} }}\n{_NARROW}"
-
-
-def answer_html(answer: Answer) -> str:
-    """What was found, as HTML."""
-    facts = "".join(f"<p>{cards.text(fact)}</p>" for fact in answer.facts)
-    maps = ""
-    if any(card.heatmap for group in answer.groups for card in group.cards):
-        maps = '<label class="maps"><input type="checkbox" checked> heat maps</label>'
-    groups = "\n".join(cards.group_html(group, i) for i, group in enumerate(answer.groups, 1))
-    # Without a script of ours the browser's own controls play the sounds.
-    return (
-        f'<div class="found"><div class="facts" role="status">{facts}</div>{maps}\n{groups}</div>'
-    )
-
-
-def refusal_html(reason: str) -> str:
-    """One line that says why nothing was found."""
-    line = " ".join(cards.clean(reason).split())
-    return f'<div class="found"><p class="refused" role="alert">{html.escape(line)}</p></div>'
 
 
 def search(
@@ -100,13 +58,13 @@ def search(
         if not os.path.getsize(path):
             raise UserError(f"{os.path.basename(path)}: empty file")
         moment = seconds_of(seconds)
-        return answer_html(explorer.explore(path, direction, moment, leave_out))
+        return explorer_html.answer(explorer.explore(path, direction, moment, leave_out))
     except UserError as error:
-        return refusal_html(str(error))
+        return explorer_html.refusal(str(error))
     except Exception:
         # Whoever uses the page cannot mend it; whoever started it sees why.
         logging.exception("a search failed")
-        return refusal_html("this file could not be searched for; the terminal says why")
+        return explorer_html.refusal("this file could not be searched for; the terminal says why")
 
 
 def seconds_of(typed: str) -> float | None:
@@ -122,6 +80,17 @@ def seconds_of(typed: str) -> float | None:
     return found
 
 
+def check_gradio() -> ModuleType:
+    """Gradio, which tells nothing to anybody; raises UserError where it is not installed."""
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1",
+                   "HF_HUB_DISABLE_TELEMETRY": "1"}
+    try:
+        import gradio
+    except ImportError:
+        raise UserError(MISSING) from None
+    return gradio
+
+
 def build(explorer: Explorer, facts: list[str], uploads: str, most_megabytes: float) -> Callable:
     """The page as an ASGI application.
 
@@ -134,14 +103,11 @@ def build(explorer: Explorer, facts: list[str], uploads: str, most_megabytes: fl
     Raises:
       UserError: Gradio is not installed.
     """
-    # Read when Gradio is imported or a page is made; nothing is told to anybody.
-    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads,
-                   "HF_HUB_OFFLINE": "1"}
-    try:
-        import fastapi
-        import gradio
-    except ImportError:
-        raise UserError(MISSING) from None
+    # Read when a page is made; nothing is told to anybody.
+    os.environ["GRADIO_TEMP_DIR"] = uploads
+    gradio = check_gradio()
+    import fastapi
+
     # Fonts of the machine: others would be asked for elsewhere.
     theme = gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     choices = [(_LABELS[name], name) for name in explorer.directions]
@@ -156,9 +122,7 @@ def build(explorer: Explorer, facts: list[str], uploads: str, most_megabytes: fl
     with gradio.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(_LOOK_SECONDS, _OLD_SECONDS)
     ) as page:
-        lines = "".join(f"<p>{cards.text(fact)}</p>" for fact in facts)
-        gradio.HTML(f'<div class="found"><h1>{TITLE}</h1><div class="facts">{lines}</div></div>',
-                    js_on_load=None)
+        gradio.HTML(explorer_html.heading(TITLE, facts), js_on_load=None)
         with gradio.Row():
             file = gradio.File(
                 label=f"Picture, sound or video, at most {most_megabytes:g} MB",
@@ -193,7 +157,7 @@ def build(explorer: Explorer, facts: list[str], uploads: str, most_megabytes: fl
         fastapi.FastAPI(openapi_url=None), page, path="", footer_links=[], run_history=False,
         show_error=False, max_file_size=round(most_megabytes * page_guard.MEGABYTE),
         ssr_mode=False, pwa=False, enable_monitoring=False, mcp_server=False, theme=theme,
-        css=style(), allowed_paths=[],
+        css=explorer_html.style(), allowed_paths=[],
     )
 
 
@@ -265,6 +229,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            # From here on whoever asks waits, though the page may not be ready.
+            listener.listen()
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise UserError(

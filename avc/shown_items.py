@@ -30,12 +30,7 @@ def of_folder(collection: Collection, folder: str, extent: Extent) -> Items:
       collection: with `file` and `seconds`.
       folder: that `file` is relative to.
       extent: how much of a file is read.
-
-    Raises:
-      UserError: there is no such folder.
     """
-    if not os.path.isdir(folder):
-        raise UserError(f"--media={folder}: there is no such folder")
     root = os.path.realpath(folder)
 
     def read(rows: Sequence[int]) -> dict[int, Shown]:

@@ -13,7 +13,7 @@ Examples (some seconds to start, a second or two for a file):
       --input_pattern='/data/clips/test-*.tfrecord'
 """
 
-import importlib.util
+import os
 import signal
 import sys
 
@@ -55,13 +55,14 @@ def check_flags() -> ExplorerConfig:
     """Raises UserError for flags that do not go together, or where Gradio is missing."""
     if bool(FLAGS.media) == bool(FLAGS.input_pattern):
         raise ConfigurationError("give either --media or --input_pattern")
+    if FLAGS.media and not os.path.isdir(FLAGS.media):
+        raise UserError(f"--media={FLAGS.media}: there is no such folder")
     check_range("max_upload_mb", FLAGS.max_upload_mb, 0.001, 10_000)
     config = ExplorerConfig(
         FLAGS.results, FLAGS.most_seconds, QueryConfig(FLAGS.hop_seconds, FLAGS.shorter_side),
         PageMedia(sound=FLAGS.sound, sound_seconds=FLAGS.sound_seconds), FLAGS.stretch,
     )
-    if importlib.util.find_spec("gradio") is None:
-        raise UserError(explorer_page.MISSING)
+    explorer_page.check_gradio()
     return config
 
 
