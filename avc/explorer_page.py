@@ -4,6 +4,7 @@ What is found comes to the page as text that holds its pictures and sounds, so n
 served from the disk, and nothing is asked of any other host. Gradio is imported by `build`.
 """
 
+import asyncio
 import contextlib
 import logging
 import math
@@ -215,9 +216,18 @@ def make_server(
 
     hosts = page_guard.LOOPBACK if local else None
     guard = page_guard.Guard(page, uploads, most_megabytes, hosts)
-    return uvicorn.Server(uvicorn.Config(
+    config = uvicorn.Config(
         guard, log_level="warning", timeout_graceful_shutdown=1, server_header=False
-    ))
+    )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    return uvicorn.Server(config)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether it is more than that open pages are left when the server ends."""
+    error = record.exc_info[1] if record.exc_info else None
+    left = "timeout graceful shutdown exceeded" in str(record.msg)
+    return not left and not isinstance(error, asyncio.CancelledError)
 
 
 @contextlib.contextmanager
