@@ -14,15 +14,6 @@ from avc.evaluation import Evaluated
 from avc.scene_truth import OFF_SCREEN, ON_SCREEN, SILENT, Truth, kinds
 from crossmodal import comparison
 
-OBJECTS_THAT_SOUND = "Objects that Sound, their data"
-# By network, and whose data it is of.
-PAPER = {
-    "l3": (0.808, OBJECTS_THAT_SOUND),
-    "ave": (0.819, OBJECTS_THAT_SOUND),
-    "avol": (0.819, OBJECTS_THAT_SOUND),
-    "resnet18": (0.798, "Feng et al. 2020, VGGSound"),
-}
-
 
 def measure(
     found: Evaluated, truths: Sequence[Truth] | None = None, seed: int = 0

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from avc import correspondence_scores, localization_scores, retrieval_scores
+from avc import published
 from crossmodal import reports
 from crossmodal.localization import METRICS
 from crossmodal.ndcg import DIRECTIONS
 
 # Given a picture, and given a sound.
 RECALL_DIRECTIONS = ("visual_to_audio", "audio_to_visual")
-PAPERS_DATA = correspondence_scores.OBJECTS_THAT_SOUND
+PAPERS_DATA = published.OBJECTS_THAT_SOUND
 
 
 def accuracy_table(result: Mapping, network: str) -> str:
@@ -31,8 +31,8 @@ def accuracy_table(result: Mapping, network: str) -> str:
         for name, value in _accuracies(result).items()
         if value
     ]
-    if network in correspondence_scores.PAPER:
-        accuracy, source = correspondence_scores.PAPER[network]
+    if network in published.ACCURACY:
+        accuracy, source = published.ACCURACY[network]
         rows.append([source, f"{100 * accuracy:.1f}", "-", "-", *["-"] * len(references)])
     header = ["pairs", "accuracy %", "95 % interval", "number", *references]
     return reports.markdown(header, rows, 1)
@@ -79,7 +79,8 @@ def recall_at_ten_table(table: Mapping, intervals: Mapping) -> str:
         for name, own in intervals.items():
             cells = [cell for key in keys for cell in (_percent(own[key]), _range(own[key]))]
             rows.append([name, str(size), *cells])
-    for name, audio, visual in retrieval_scores.DAVENET:
+    for pairs, (audio, visual) in published.DAVENET_UNSUPERVISED.items():
+        name = f"DAVEnet (Boggust et al. 2019, YouCook2, {pairs})"
         rows.append([name, "1000", f"{audio:.1f}", "-", f"{visual:.1f}", "-"])
     header = ["system", "of", "Audio R@10 %", "interval", "Visual R@10 %", "interval"]
     return reports.markdown(header, rows, 1)
@@ -96,9 +97,10 @@ def ndcg_table(result: Mapping) -> str:
             [f"{name}, classes permuted"]
             + [f"{c['mean']:.3f} ± {c['std']:.3f}" if c else "-" for c in cells]
         )
-    rows.append([f"chance ({PAPERS_DATA})", *[f"{retrieval_scores.PAPER_CHANCE:.3f}"] * 4])
-    for name, values in retrieval_scores.PAPER.items():
-        rows.append([f"{name} ({PAPERS_DATA})", *(f"{value:.3f}" for value in values)])
+    rows.append([f"chance ({PAPERS_DATA})", *[f"{published.NDCG_CHANCE:.3f}"] * 4])
+    for name, values in published.NDCG.items():
+        cells = ("-" if value is None else f"{value:.3f}" for value in values)
+        rows.append([f"{name} ({PAPERS_DATA})", *cells])
     titles = [direction.replace("_to_", " -> ") for direction in DIRECTIONS]
     return reports.markdown(["system", *titles], rows, 1)
 
@@ -122,8 +124,8 @@ def localization_table(systems: Mapping, paper: bool) -> str:
     ]
     if paper:
         for name, value in (
-            ("AVOL-Net", localization_scores.PAPER_MODE),
-            ("centre", localization_scores.PAPER_CENTRE),
+            ("AVOL-Net", published.MODE_IN_BOX),
+            ("centre", published.CENTRE_IN_BOX),
         ):
             cells = [f"{100 * value:.1f}"] + ["-"] * (len(METRICS) - 1)
             rows.append([f"{name} ({PAPERS_DATA})", *cells])

@@ -19,8 +19,6 @@ from crossmodal.localization import METRICS, LocalizationConfig
 SAMPLES = 2000
 CONFIDENCE = 0.95
 SWAP_ROLES = ("first", "second", "off_screen", "silent")
-# Section 4.1, on 500 clips of instruments: the network, and always the centre.
-PAPER_MODE, PAPER_CENTRE = 0.817, 0.572
 
 
 def measure(

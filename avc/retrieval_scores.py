@@ -18,18 +18,6 @@ from crossmodal.label_sets import SetRelevance
 from crossmodal.ndcg import DIRECTIONS, NdcgConfig, NdcgScores
 
 CUTOFF = 30
-# Table 1 of the paper, in the order of DIRECTIONS.
-PAPER_CHANCE = 0.407
-PAPER = {
-    "L3-Net": (0.567, 0.418, 0.385, 0.653),
-    "L3-Net with CCA": (0.578, 0.531, 0.560, 0.649),
-    "AVE-Net": (0.604, 0.561, 0.587, 0.665),
-}
-# Table 2 of Boggust et al. 2019: Recall@10 of 1000, given a picture and given a sound.
-DAVENET = (
-    ("DAVEnet (Boggust et al. 2019, YouCook2, Val 1000)", 18.2, 18.3),
-    ("DAVEnet (Boggust et al. 2019, YouCook2, Food Val 1000)", 20.3, 19.4),
-)
 # Figures 9 and 10; those beyond the set's size are left out.
 CURVE_CUTOFFS = (1, 2, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
 CURVE_DIMENSIONS = (2, 4, 8, 16, 32, 64, 128, 256, 512)

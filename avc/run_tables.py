@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from avc.localization_scores import PAPER_CENTRE, PAPER_MODE
+from avc import published
 from crossmodal import configuration, reports
 from crossmodal.errors import ConfigurationError
 from crossmodal.ndcg import DIRECTIONS
@@ -143,7 +143,10 @@ def _localization(runs: Mapping[str, list[Report]]) -> tuple[list[str], list[lis
             rest = [silent, swap] if system == "network" else ["-", "-"]
             title = titles.get(system, f", {system.replace('_', ' ')}")
             rows.append([name + title, *cells, *rest])
-    for name, value in (("AVOL-Net", PAPER_MODE), ("centre", PAPER_CENTRE)):
+    for name, value in (
+        ("AVOL-Net", published.MODE_IN_BOX),
+        ("centre", published.CENTRE_IN_BOX),
+    ):
         if rows:
             rows.append([f"{name} (the paper, its data)", f"{100 * value:.1f}", *["-"] * 6])
     return ["maps of", *metrics, "emptiness AUC", "swap, both right, %"], rows

@@ -15,16 +15,11 @@ from crossmodal import cca, classification, comparison, galleries, nearest, repo
 from crossmodal.errors import UserError
 from crossmodal.reading import Holdout, Records
 from crossmodal.retrieval import DIRECTIONS
+from yt8m_embed import published
 from yt8m_embed.embedding import Embedded, JointEmbedding
 from yt8m_embed.moments import gather_moments, normalized_blocks, stack
 from yt8m_embed.reading import open_records
 
-# Tables 1 and 2 of the full paper: their data, their subset of 6,000 videos.
-PAPER_RECALL = {
-    "audio_to_visual": {256: (21.5, 52.0, 63.1), 512: (15.2, 39.5, 52.0), 1024: (9.8, 30.4, 39.6)},
-    "visual_to_audio": {256: (22.3, 51.7, 64.4), 512: (14.7, 38.0, 51.5), 1024: (10.2, 29.1, 40.3)},
-}
-CUTOFFS = (1, 5, 10)
 # Grid from which the baseline's regularisation is chosen, on a held-out tenth of its
 # training records: it depends on how many there are.
 CCA_RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0)
@@ -56,9 +51,9 @@ def published_recall(sizes: Sequence[int]) -> dict[str, dict[str, float]]:
     return reports.published(
         {
             f"{direction}/{size}/recall@{k}": value / 100
-            for direction, rows in PAPER_RECALL.items()
+            for direction, rows in published.RECALL.items()
             for size in sizes
-            for k, value in zip(CUTOFFS, rows.get(size, ()), strict=False)
+            for k, value in zip(published.CUTOFFS, rows.get(size, ()), strict=False)
         }
     )
 
@@ -162,7 +157,7 @@ def intervals(
     """95 % bootstrap intervals of every recall, and of its difference to a baseline."""
     result = {}
     for key, score in scores.items():
-        for k in CUTOFFS:
+        for k in published.CUTOFFS:
             metric = f"recall@{k}"
             own = comparison.system_interval(score, metric, seed)
             result[f"{key}/{metric}"] = {"low": own.low, "high": own.high}
