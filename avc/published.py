@@ -16,6 +16,8 @@ ACCURACY = {
     "ave_of": (0.849, OBJECTS_THAT_SOUND),
     "resnet18": (0.798, "Feng et al. 2020, VGGSound"),
 }
+# What Table I of Feng et al. cites of L3-Net, on Flickr-SoundNet.
+L3_ON_FLICKR = 0.78
 # Table 1 of Objects that Sound, nDCG@30 in the order of crossmodal.ndcg.DIRECTIONS; None where
 # the paper has no number. AVE+OF is of section 3.2.
 NDCG_CHANCE = 0.407
@@ -34,6 +36,7 @@ MODE_IN_BOX, CENTRE_IN_BOX = 0.817, 0.572
 # Table 2 of Boggust et al., of 1000 pairs of YouCook2.
 DAVENET_UNSUPERVISED = {"Val 1000": (18.2, 18.3), "Food Val 1000": (20.3, 19.4)}
 # Section 6 and Table 3, of 845 labelled pairs, by the first weights of sound and picture.
+DAVENET_LABELLED = 845
 DAVENET_BEFORE = (21.9, 22.1)
 DAVENET_WEAK = {
     ("random", "random"): (13.4, 14.6),

@@ -66,10 +66,12 @@ class Measured:
       path: keys from the outside to the inside. A key with `*` stands for the one that
         matches, of several the one with the largest number in its place. At the end there is
         a number, an interval (`estimate`, `low`, `high`) or a mean (`mean`, `std`).
+      of_key: whether the number is not what is there, but the first one in the last key.
     """
 
     reports: tuple[str, ...]
     path: tuple[str, ...]
+    of_key: bool = False
 
 
 Cell = Published | Measured | None
@@ -155,6 +157,7 @@ class Plan:
       details: further tables.
       figures: PNG files by title; those that are not there are left out.
       notes: what a reader has to know.
+      files: texts that steps read, by path.
     """
 
     paper: str
@@ -165,3 +168,4 @@ class Plan:
     details: tuple[Detail, ...] = ()
     figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)

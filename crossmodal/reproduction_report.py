@@ -82,10 +82,10 @@ def cell_values(cell: Cell) -> dict[str, Any] | None:
     found = [find(configuration.load(path), cell.path) for path in cell.reports]
     if not all(found):
         return None
-    values = [number(leaf) for leaf, _ in found]
-    spread = spread_of(found[0][0])
+    values = [numbers_in(keys[-1])[0] if cell.of_key else number(leaf) for leaf, keys in found]
+    spread = None if cell.of_key else spread_of(found[0][0])
     if len(values) > 1:
-        spread = float(np.std([value for value in values], ddof=1))
+        spread = float(np.std(values, ddof=1))
     return {
         "value": float(np.mean(values)),
         "spread": spread,
