@@ -78,6 +78,44 @@ def test_every_step_is_a_command_with_flags_that_it_has(tmp_path, paper):
         assert bool(plan.synthetic) == (not data or data == "testdata/scenes")
 
 
+def flags_of(plan, name: str) -> dict:
+    (step,) = [step for step in plan.steps if step.name == name]
+    return {key: value for key, value in step.flags.items() if value is not None}
+
+
+def test_videos_without_a_test_split_are_measured_on_validation_by_the_last_checkpoint(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.MP4").write_bytes(b"")
+    videos = str(tmp_path / "videos")
+    plan = make_plan("resnet18", "small", videos, tmp_path / "out")
+    assert flags_of(plan, "convert") == {"input": videos, "output": f"{tmp_path}/out/data"}
+    assert "eval_pattern" not in flags_of(plan, "train-resnet18_small-0")
+    measured = flags_of(plan, "evaluate-resnet18_small-0")
+    assert measured["eval_pattern"].endswith("data/validation-*.tfrecord")
+    assert measured["checkpoint"] == "last"
+    assert "There is no test split" in plan.notes[0]
+    plan = make_plan("resnet18", "small", videos, tmp_path / "out", test_table="t.csv")
+    assert flags_of(plan, "convert")["test_table"] == "t.csv" and not plan.notes
+    trained = flags_of(plan, "train-resnet18_small-0")
+    assert trained["eval_pattern"].endswith("validation-*.tfrecord")
+    measured = flags_of(plan, "evaluate-resnet18_small-0")
+    assert measured["eval_pattern"].endswith("test-*.tfrecord") and "checkpoint" not in measured
+
+
+def test_frame_level_records_are_averaged_first(tmp_path):
+    for name in ("train", "validate"):
+        (tmp_path / "yt8m" / name).mkdir(parents=True)
+        os.symlink(ROOT / YT8M / "frame" / "train0000.tfrecord",
+                   tmp_path / "yt8m" / name / "a.tfrecord")
+    plan = make_plan("suris2018", "small", str(tmp_path), tmp_path / "out")
+    converted = flags_of(plan, "convert-train")
+    assert converted["job"] == "frame_to_video"
+    assert converted["input_pattern"] == f"{tmp_path}/yt8m/train/*.tfrecord"
+    trained = flags_of(plan, "train-paper-0")["train_pattern"]
+    assert trained == f"{converted['output']}-*.tfrecord"
+    assert flags_of(plan, "evaluate-paper-0")["eval_pattern"].endswith("data/test-*.tfrecord")
+
+
 def numbers(table, row: str) -> list[float]:
     return [cell.value for cell in table.rows[row]]
 

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 
+import numpy
 import pytest
 
-from crossmodal import reproduction_report, reproduction_steps
+from crossmodal import environment, reproduction_report, reproduction_steps
 from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.reproduction import Column, Detail, Measured, Plan, Published, Step, Table
 
@@ -204,3 +205,14 @@ def test_only_folders_on_this_machine(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"--output=.*: cannot be written"):
         run(tmp_path / "file" / "folder", [])
+
+
+def test_the_environment_is_that_of_this_process():
+    found = environment.describe()
+    assert found["versions"]["python"] == sys.version.split()[0]
+    assert found["versions"]["numpy"] == numpy.__version__
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    assert found["versions"]["revision"].removesuffix("+") == (git.stdout.strip() or "unknown")
+    assert found["hardware"]["cores"] >= found["hardware"]["usable_cores"] >= 1
+    assert found["hardware"]["memory_gb"] > 1 and found["hardware"]["processor"]
+    assert json.loads(json.dumps(found)) == found
