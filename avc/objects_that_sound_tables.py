@@ -72,7 +72,7 @@ def plan(options: Options, clips: ClipOptions) -> Plan:
         tables(options, clips, data, names, seen),
         data.synthetic,
         details(options, data, names),
-        figures(options, data),
+        figures(options),
         data.notes,
         data.files,
     )
@@ -185,13 +185,13 @@ def ndcg_rows(
         "VGG16-ImageNet + L3-Audio CCA": ("vgg16_l3_test + CCA", vgg),
         "AVE-Net": (names["ave"], ave),
     }
-    source = f"Table 1 of {runs.SECTION}"
+    source = "Table 1 of Objects that Sound"
     rows = {
         "chance (the paper)": runs.published_ndcg([published.NDCG_CHANCE] * 4, source),
         "chance": runs.ndcg_chance(ave),
     }
     for system, values in published.NDCG.items():
-        where = f"section 3.2 of {runs.SECTION}" if system == "AVE+OF" else source
+        where = "section 3.2 of Objects that Sound" if system == "AVE+OF" else source
         rows[f"{system} (the paper)"] = runs.published_ndcg(values, where)
         name, reports = ours.get(system, ("", ()))
         if reports:
@@ -202,7 +202,7 @@ def ndcg_rows(
 def localization_table(options: Options, data: ClipData, avol: str) -> Table:
     """Where the highest place of a map is, section 4.1."""
     found = runs.reports(options, avol, "two" if data.two else "evaluation")
-    source = f"section 4.1 of {runs.SECTION}"
+    source = "section 4.1 of Objects that Sound"
 
     def ours(system: str) -> tuple[Cell, ...]:
         return (Measured(found, ("localization", "systems", system, "mode_in_box")),)
@@ -232,7 +232,7 @@ def details(options: Options, data: ClipData, names: Mapping[str, str]) -> tuple
     return runs.details(kinds | ({"localization": maps} if data.scenes else {}))
 
 
-def figures(options: Options, data: ClipData) -> dict[str, str]:
+def figures(options: Options) -> dict[str, str]:
     """Those that the evaluation of AVE-Net draws."""
     return {
         "nDCG@K by K (figure 10)": options.path("figures", "ndcg_by_cutoff.png"),

@@ -20,8 +20,7 @@ from crossmodal.reproduction import (
 
 INTERVALS = "± is half of the 95 % interval over clips, with several seeds their deviation."
 NDCG_COLUMNS = tuple(Column(name.replace("_to_", " -> "), 1.0, 3) for name in DIRECTIONS)
-SECTION = "Objects that Sound"
-# Of the scenes: kinds other than `one` are for the test only, as far as sizes are tiny.
+# Fields of scenes in which one of two objects sounds all the time.
 TWO_OBJECTS = (
     "min_objects=2,max_objects=2,min_sounding_share=1,silent_share=0,two_classes_share=0,"
     "same_class_share=0,switch_share=0,off_screen_share=0"

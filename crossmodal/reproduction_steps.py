@@ -53,8 +53,6 @@ def run(
         work in the folder.
       ConfigurationError: the folder holds a job of another configuration.
     """
-    if "://" in folder:
-        raise UserError(f"--output={folder}: must be a folder on a local disk")
     files.check_writable(os.path.join(folder, FOLDER, "x"), "output")
     with job_lock.owned(os.path.join(folder, FOLDER), tell) as lock:
         check_job(folder, settings, steps)

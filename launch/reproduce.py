@@ -67,14 +67,18 @@ def options() -> Options:
     """What the flags say.
 
     Raises:
-      ConfigurationError: a seed is no number, or the full size has no data.
+      ConfigurationError: a seed is no number, the full size has no data, or the output is not
+        on this machine.
     """
     if not all(seed.isdigit() for seed in FLAGS.seeds):
         raise ConfigurationError(f"--seeds={','.join(FLAGS.seeds)}: must be whole numbers")
     if FLAGS.size == "full" and not FLAGS.data:
         raise ConfigurationError("--size=full is for real data: give --data")
+    if "://" in FLAGS.output:
+        raise ConfigurationError(f"--output={FLAGS.output}: must be a folder on a local disk")
     seeds = tuple(map(int, FLAGS.seeds)) or SEEDS.get(FLAGS.size, (0,))
-    return Options(FLAGS.size, FLAGS.data, FLAGS.output, seeds)
+    # The same folder however it is written: its commands are compared with those before.
+    return Options(FLAGS.size, FLAGS.data, os.path.normpath(FLAGS.output), seeds)
 
 
 def clip_options() -> ClipOptions:

@@ -183,6 +183,7 @@ def write_some(source, target, number: int) -> None:
 @pytest.mark.parametrize(("values", "message"), [
     ({"paper": "suris2018", "size": "full"}, "--size=full is for real data: give --data"),
     ({"paper": "suris2018", "seeds": "one"}, "--seeds=one: must be whole numbers"),
+    ({"paper": "suris2018", "output": "gs://b/c"}, "--output=gs://b/c: must be a folder on a"),
     ({"paper": "suris2018", "ontology": "o.json"}, "--ontology is not for --paper=suris2018"),
     ({"paper": "davenet", "sounds": "x"}, "--sounds, .* are not for --paper=davenet"),
     ({"paper": "resnet18", "weak_data": "x"}, "--weak_data is for --paper=davenet"),
@@ -192,7 +193,7 @@ def write_some(source, target, number: int) -> None:
     ({"paper": "resnet18", "data": "testdata/scenes", "sounds": "x"}, "for made-up scenes"),
 ])
 def test_flags_that_do_not_go_together_are_one_line(tmp_path, values, message):
-    outcome = launch("reproduce", output=tmp_path / "out", **values)
+    outcome = launch("reproduce", **{"output": tmp_path / "out", **values})
     assert outcome.status == 1 and not (tmp_path / "out").exists()
     (line,) = outcome.error_lines()
     assert re.search(message, line)
