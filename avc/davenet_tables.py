@@ -21,6 +21,7 @@ PAIRS = 1000
 TINY = {
     "batch_size": 8,
     "max_steps": 2,
+    "steps_per_call": 1,
     "set": "image_size=32,width=0.03125,embedding_dim=8,segment_seconds=1,hop_seconds=0.02,"
     "negatives_within=4,pairs_per_read=2",
 }

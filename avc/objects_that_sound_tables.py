@@ -19,6 +19,7 @@ TRAININGS: Mapping[str, Mapping[str, object]] = {
     "tiny": {
         "batch_size": 8,
         "max_steps": 4,
+        "steps_per_call": 1,
         "set": "image_size=32,width=0.03125,embedding_dim=16,pairs_per_read=2,negatives_per_clip=1",
     },
     "small": {"max_steps": 1000, "precision": "mixed_bfloat16", "evaluate_every_steps": 250},

@@ -18,6 +18,9 @@ from crossmodal.reproduction import Cell, Column, Detail, Plan, Published, Table
 from crossmodal.reproduction_steps import clock, now
 
 SYNTHETIC = "SYNTHETIC"
+NOTHING_LEARNT = (
+    "This size shows that everything runs: **numbers of ours say nothing of the methods.**"
+)
 
 
 def write(plan: Plan, folder: str, records: Mapping[str, Mapping[str, Any]]) -> str:
@@ -143,7 +146,9 @@ def markdown(plan: Plan, report: Mapping[str, Any], folder: str) -> str:
     if plan.synthetic:
         parts.append(f"**{SYNTHETIC}**: {plan.synthetic}")
     time = f"{clock(report['seconds'])} of wall time, report of {report['date']}."
-    parts += [f"Size `{plan.settings['size']}`, {time}", *plan.notes, "## The paper's numbers"]
+    parts.append(f"Size `{plan.settings['size']}`, {time}")
+    parts += [NOTHING_LEARNT] if plan.settings["size"] == "tiny" else []
+    parts += [*plan.notes, "## The paper's numbers"]
     for table, values in zip(plan.tables, report["tables"], strict=True):
         parts += [heading(plan, table.title), table_text(table, values)]
         parts += [table.note] if table.note else []
@@ -220,10 +225,13 @@ def environment_text(report: Mapping[str, Any]) -> str:
             text = (", ".join(value) or "none") if isinstance(value, list) else str(value)
             rows.append([name.replace("_", " "), text])
     lines = [reports.markdown(["", "value"], rows, 2)]
+    others: dict[str, list[str]] = {}
     for name, record in report["steps"].items():
-        differing = configuration.differences(own, record["environment"])
+        differing = configuration.differences(record["environment"], own)
         if differing:
-            lines.append(f"Step `{name}` ran with other ones: {'; '.join(differing)}.")
+            others.setdefault("; ".join(differing), []).append(f"`{name}`")
+    for text, names in others.items():
+        lines.append(f"Other when these ran: {', '.join(names)}: {text}.")
     return "\n\n".join(lines)
 
 

@@ -75,6 +75,8 @@ def test_the_report_has_the_numbers_of_the_steps(tmp_path):
     assert cells[4] == ["both", f"50.0 ± {spread:.1f}", "-", "-"]
     assert "**SYNTHETIC**: made up" in text and "### SYNTHETIC: Table 7: shares" in text
     assert "### SYNTHETIC: more\n\n2 files" in text and "Take it as it is." in text
+    assert "numbers of ours say nothing of the methods" in text
+    assert "Other when" not in text
     assert "![drawn](out/a.png)" in text and "not drawn" not in text
     report = json.loads((tmp_path / "report.json").read_text())
     one = report["tables"][0]["rows"]["one"]
@@ -90,6 +92,18 @@ def test_the_report_has_the_numbers_of_the_steps(tmp_path):
     assert report["environment"]["hardware"]["cores"] == os.cpu_count()
     assert report["settings"] == SETTINGS
     assert report["seconds"] == pytest.approx(sum(r["seconds"] for r in records.values()), abs=0.1)
+
+
+def test_a_report_says_which_steps_ran_elsewhere(tmp_path):
+    steps = [fake(tmp_path, "one"), fake(tmp_path, "two")]
+    run(tmp_path, steps)
+    path = tmp_path / "steps" / "two.json"
+    record = json.loads(path.read_text())
+    record["environment"]["hardware"]["cores"] = 123
+    path.write_text(json.dumps(record))
+    records, _ = run(tmp_path, steps)
+    text = reproduction_report.write(Plan("P", SETTINGS, (), ()), str(tmp_path), records)
+    assert f"Other when these ran: `two`: hardware.cores: 123 -> {os.cpu_count()}." in text
 
 
 def test_the_commands_of_the_report_can_be_typed(tmp_path):

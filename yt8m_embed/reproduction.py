@@ -25,6 +25,7 @@ SLOW = {"precision": "mixed_bfloat16"}
 TINY = {
     "batch_size": 256,
     "max_steps": 30,
+    "steps_per_call": 5,
     "gallery_size": 256,
     "set": "visual_layers=128,audio_layers=128,embedding_dim=32",
 }
