@@ -27,7 +27,7 @@ def find(
     options: Options, clips: ClipOptions, weak_data: str
 ) -> tuple[ClipData, ClipData | None]:
     """The videos to train on without labels, and the pairs for fine-tuning, if any."""
-    wanted = Wanted(PAPER, 16_000, CONVERSION)
+    wanted = Wanted(PAPER, 16_000, ndcg=False, conversion=CONVERSION)
     if options.data:
         data = reproduction_data.given(options, clips, wanted)
         if not weak_data:

@@ -49,11 +49,13 @@ class Wanted:
     Attributes:
       paper: its name on the command line.
       sample_rate_hz: of the sound.
+      ndcg: whether its tables have nDCG, for which labels and an ontology are needed.
       conversion: flags of the conversion of videos.
     """
 
     paper: str
     sample_rate_hz: int = 48_000
+    ndcg: bool = True
     conversion: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
@@ -107,11 +109,22 @@ def given(options: Options, clips: ClipOptions, wanted: Wanted) -> ClipData:
                 f"--label_table and --test_table are for videos, --data={folder} holds records"
             )
         found = records(folder, wanted, needs)
-        return dataclasses.replace(found, ontology=clips.ontology)
-    if any(name.lower().endswith(SUFFIXES) for _, _, names in os.walk(folder) for name in names):
-        return videos(options, clips, wanted)
-    there = sorted(os.listdir(folder))[:3]
-    raise UserError(f"--data={folder}: {needs}; it holds {', '.join(there) or 'nothing'}")
+    elif holds_videos(folder):
+        found = videos(options, clips, wanted)
+    else:
+        there = sorted(os.listdir(folder))[:3]
+        raise UserError(f"--data={folder}: {needs}; it holds {', '.join(there) or 'nothing'}")
+    unmeasured = wanted.ndcg and not clips.ontology
+    notes = ("nDCG needs labels and `--ontology`, and was not measured.",) if unmeasured else ()
+    return dataclasses.replace(
+        found, ontology=clips.ontology, notes=(*found.notes, *notes)
+    )
+
+
+def holds_videos(folder: str) -> bool:
+    """Whether there is a file in it, or in a folder of it, that is named as a video."""
+    every = (name for _, _, names in os.walk(folder) for name in names)
+    return any(name.lower().endswith(SUFFIXES) for name in every)
 
 
 def records(folder: str, wanted: Wanted, needs: str, flag: str = "data") -> ClipData:
@@ -187,9 +200,7 @@ def videos(options: Options, clips: ClipOptions, wanted: Wanted) -> ClipData:
     }
     step = Step("convert", "launch.convert_clips", flags, os.path.join(output, "manifest.csv"))
     patterns = [os.path.join(output, f"{name}-*.tfrecord") for name in SPLITS]
-    found = ClipData(
-        patterns[0], patterns[2], patterns[1], steps=(step,), ontology=clips.ontology
-    )
+    found = ClipData(patterns[0], patterns[2], patterns[1], steps=(step,))
     return found if clips.label_table or clips.test_table else tested_on_validation(found)
 
 

@@ -18,6 +18,7 @@ from crossmodal.reproduction import Cell, Column, Detail, Plan, Published, Table
 from crossmodal.reproduction_steps import clock, now
 
 SYNTHETIC = "SYNTHETIC"
+ALL_FIELDS = "All fields of every training are in `report.json`, under `configurations`."
 NOTHING_LEARNT = (
     "This size shows that everything runs: **numbers of ours say nothing of the methods.**"
 )
@@ -53,11 +54,19 @@ def gather(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> dict[str, An
         "settings": dict(plan.settings),
         "notes": list(plan.notes),
         "tables": [table_values(table) for table in plan.tables],
+        "configurations": configurations(plan),
         "environment": environment.describe(),
         "folder": os.getcwd(),
         "seconds": round(sum(record["seconds"] for record in records.values()), 1),
         "steps": dict(records),
     }
+
+
+def configurations(plan: Plan) -> dict[str, Any]:
+    """All fields of every training, by the path of the file that it saved them in."""
+    folders = dict.fromkeys(step.flags["workdir"] for step in plan.steps if "workdir" in step.flags)
+    paths = [os.path.join(str(folder), "configuration.json") for folder in folders]
+    return {path: configuration.load(path) for path in paths if os.path.exists(path)}
 
 
 def table_values(table: Table) -> dict[str, Any]:
@@ -155,6 +164,7 @@ def markdown(plan: Plan, report: Mapping[str, Any], folder: str) -> str:
     parts += detail_texts(plan)
     parts += figure_texts(plan, folder)
     parts += ["## Configuration", settings_text(plan.settings)]
+    parts += [ALL_FIELDS] if report["configurations"] else []
     parts += ["## Versions and machine", environment_text(report)]
     parts += ["## Steps", steps_text(report["steps"])]
     parts += [f"By hand, in `{report['folder']}`:", commands_text(report["steps"])]

@@ -93,8 +93,10 @@ def test_videos_without_a_test_split_are_measured_on_validation_by_the_last_chec
     measured = flags_of(plan, "evaluate-resnet18_small-0")
     assert measured["eval_pattern"].endswith("data/validation-*.tfrecord")
     assert measured["checkpoint"] == "last"
-    assert "There is no test split" in plan.notes[0]
-    plan = make_plan("resnet18", "small", videos, tmp_path / "out", test_table="t.csv")
+    assert "There is no test split" in plan.notes[0] and "nDCG" in plan.notes[1]
+    assert len(plan.tables) == 1
+    plan = make_plan("resnet18", "small", videos, tmp_path / "out", test_table="t.csv",
+                     ontology="o.json")
     assert flags_of(plan, "convert")["test_table"] == "t.csv" and not plan.notes
     trained = flags_of(plan, "train-resnet18_small-0")
     assert trained["eval_pattern"].endswith("validation-*.tfrecord")
@@ -234,6 +236,9 @@ def check(folder: pathlib.Path, unmeasured: set[str] = frozenset()) -> dict:
                 assert cell["value"] == pytest.approx(leaf) or of_key
     assert all(step["finished"] for step in report["steps"].values())
     assert report["settings"]["size"] == "tiny"
+    trained = [name for name in report["steps"] if name.startswith("train-")]
+    assert len(report["configurations"]) == len(trained)
+    assert all("training" in saved for saved in report["configurations"].values())
     return report
 
 
