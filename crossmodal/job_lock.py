@@ -11,11 +11,8 @@ from crossmodal.errors import UserError
 
 
 @contextlib.contextmanager
-def owned(folder: str, tell: Callable[[str], None]) -> Iterator[IO]:
-    """Holds the folder for this process; yields a lock that a step's process inherits.
-
-    A step that a killed start left behind still holds its lock: it is ended first, since it
-    writes where the step of this start would write.
+def owned(folder: str) -> Iterator[IO]:
+    """Holds the folder for this process; yields the file of a lock for its steps' processes.
 
     Raises:
       UserError: another process is at work in the folder.
@@ -26,15 +23,23 @@ def owned(folder: str, tell: Callable[[str], None]) -> Iterator[IO]:
     ):
         if not locked(job):
             raise UserError(f"{folder}: another process is at work in this folder")
-        if not locked(lock):
-            lock.seek(0)
-            process = int(lock.read() or 0)
-            tell(f"ending a step that a killed start left behind (process {process})")
-            if process:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process, signal.SIGTERM)
-            fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock
+
+
+def lock_steps(lock: IO, tell: Callable[[str], None]) -> None:
+    """Takes the lock that processes of steps inherit.
+
+    A step that a killed start left behind still holds it: it is ended first, since it writes
+    where the step of this start would write.
+    """
+    if not locked(lock):
+        lock.seek(0)
+        process = int(lock.read() or 0)
+        tell(f"ending a step that a killed start left behind (process {process})")
+        if process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGTERM)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def locked(file: IO) -> bool:

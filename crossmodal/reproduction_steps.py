@@ -54,8 +54,9 @@ def run(
       ConfigurationError: the folder holds a job of another configuration.
     """
     files.check_writable(os.path.join(folder, FOLDER, "x"), "output")
-    with job_lock.owned(os.path.join(folder, FOLDER), tell) as lock:
+    with job_lock.owned(os.path.join(folder, FOLDER)) as lock:
         check_job(folder, settings, steps)
+        job_lock.lock_steps(lock, tell)
         found = {}
         for number, step in enumerate(steps, 1):
             title = f"[{number}/{len(steps)}] {step.name}"
@@ -98,10 +99,11 @@ def record_path(folder: str, step: Step, suffix: str = "json") -> str:
 
 
 def load_record(folder: str, step: Step) -> dict[str, Any]:
-    """The record of a step; that of one which was never started where there is none."""
+    """The record of a step; of one that was never started where there is none of this command."""
     path = record_path(folder, step)
-    if os.path.exists(path):
-        return configuration.load(path)
+    record = configuration.load(path) if os.path.exists(path) else {}
+    if record.get("command") == str(step):
+        return record
     return {"command": str(step), "finished": False, "seconds": 0.0, "starts": 0, "began": now()}
 
 

@@ -9,7 +9,6 @@ import time
 parser = argparse.ArgumentParser()
 parser.add_argument("--output", type=pathlib.Path)
 parser.add_argument("--value", type=float, default=0.0)
-parser.add_argument("--seconds", type=float, default=0.0)
 parser.add_argument("--fail", action="store_true")
 parser.add_argument("--nothing", action="store_true")
 given = parser.parse_args()
@@ -20,7 +19,9 @@ with open(given.output.parent / "journal", "a") as journal:
 print("half way", flush=True)
 if given.fail:
     sys.exit("error: no disk is large enough")
-time.sleep(given.seconds)
+# The step that a file `slow` names takes ten minutes.
+slow = given.output.parent / "slow"
+time.sleep(600 if slow.exists() and slow.read_text() == given.output.stem else 0)
 if not given.nothing:
     found = {
         "share": given.value,

@@ -140,6 +140,10 @@ def test_another_job_in_the_folder_is_refused(tmp_path, settings, flags, message
         run(tmp_path, [fake(tmp_path, "one", **flags)], SETTINGS | settings)
     run(tmp_path, [fake(tmp_path, "one")])
     assert journal(tmp_path).count("begin one") == 1
+    # Nor is a step of another command taken for this one where nothing says what the job was.
+    (tmp_path / "job.json").unlink()
+    run(tmp_path, [fake(tmp_path, "one", value=7)])
+    assert journal(tmp_path).count("begin one") == 2
 
 
 def test_a_step_that_fails_ends_the_job_with_its_name_and_log(tmp_path):
@@ -155,12 +159,14 @@ def test_a_step_that_fails_ends_the_job_with_its_name_and_log(tmp_path):
         run(tmp_path / "b", [fake(tmp_path, "two", nothing=True)])
 
 
-def start(folder, seconds: float) -> subprocess.Popen:
+def start(folder) -> subprocess.Popen:
     """A job of two steps in a process of its own, once its second step works."""
     code = (
         "import pathlib, sys\nfrom test_reproduction import *\n"
         f"folder = pathlib.Path({str(folder)!r})\n"
-        f"steps = [fake(folder, 'one'), fake(folder, 'two', seconds={seconds})]\n"
+        "steps = [fake(folder, 'one'), fake(folder, 'two')]\n"
+        "(folder / 'out').mkdir()\n"
+        "(folder / 'out' / 'slow').write_text('two')\n"
         "reproduction_steps.run(str(folder), SETTINGS, steps)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -180,7 +186,7 @@ def alive(process: int) -> bool:
 
 
 def test_a_killed_job_goes_on_with_the_step_that_was_not_done(tmp_path):
-    process = start(tmp_path, 600)
+    process = start(tmp_path)
     with pytest.raises(UserError, match="another process is at work in this folder"):
         run(tmp_path, [])
     time.sleep(1)
@@ -188,14 +194,13 @@ def test_a_killed_job_goes_on_with_the_step_that_was_not_done(tmp_path):
     process.wait()
     child = int((tmp_path / "steps" / ".step.lock").read_text())
     assert alive(child)  # it outlives the kill
-    steps = [fake(tmp_path, "one"), fake(tmp_path, "two", seconds=600)]
-    quick = [steps[0], fake(tmp_path, "two", seconds=0)]
-    job = json.loads((tmp_path / "job.json").read_text())
-    assert job["commands"]["two"] == str(steps[1])
-    # The same job with a quicker step: what was asked for is not what this test waits for.
-    job["commands"]["two"] = str(quick[1])
-    (tmp_path / "job.json").write_text(json.dumps(job))
-    records, told = run(tmp_path, quick)
+    steps = [fake(tmp_path, "one"), fake(tmp_path, "two")]
+    # Another job is refused and ends nothing.
+    with pytest.raises(ConfigurationError, match="holds a job of another configuration"):
+        run(tmp_path, steps, SETTINGS | {"size": "full"})
+    assert alive(child)
+    (tmp_path / "out" / "slow").unlink()
+    records, told = run(tmp_path, steps)
     assert told[0] == f"ending a step that a killed start left behind (process {child})"
     assert not alive(child)
     assert journal(tmp_path) == ["begin one", "end one", "begin two", "begin two", "end two"]
@@ -205,7 +210,7 @@ def test_a_killed_job_goes_on_with_the_step_that_was_not_done(tmp_path):
 
 
 def test_a_signal_ends_the_step_and_the_job(tmp_path):
-    process = start(tmp_path, 600)
+    process = start(tmp_path)
     child = int((tmp_path / "steps" / ".step.lock").read_text())
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 128 + signal.SIGTERM
