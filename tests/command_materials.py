@@ -100,11 +100,12 @@ def audio_visual(kitchen: Kitchen, path: pathlib.Path) -> None:
     name = path.parent.name if path.name == "export" else path.name
     name = name.removeprefix("moving-")
     recipe = max((r for r in recipes.RECIPES if name.startswith(r)), key=len, default="ave")
-    train, test = f"{SCENES}/train*", f"{SCENES}/test-*"
-    if recipe.startswith("davenet"):
-        train = test = str(kitchen.shared / "narrations-*")
-        if not glob.glob(train):
-            NARRATIONS(kitchen, pathlib.Path(train))
+    train, test = f"{SCENES}/train-*", f"{SCENES}/test-*"
+    for beginning, make in (("davenet", NARRATIONS), ("ave_of", MOVING)):
+        if recipe.startswith(beginning):
+            train = test = str(kitchen.shared / f"of_{beginning}-*")
+            if not glob.glob(train):
+                make(kitchen, pathlib.Path(train))
     network(kitchen, path, "avc", recipe, train, test)
 
 
@@ -266,7 +267,7 @@ MATERIALS = (
     (r".*", r"\w*_pattern", r"narrations|cooking", NARRATIONS),
     (r".*", r"\w*_pattern", r"moving", MOVING),
     (r".*", r"\w*_pattern", r"swap", copies("testdata/scenes/test_swap*.tfrecord")),
-    (r".*", r"\w*_pattern", r"train", copies("testdata/scenes/train*.tfrecord")),
+    (r".*", r"\w*_pattern", r"train", copies("testdata/scenes/train-*.tfrecord")),
     (r".*", r"\w*_pattern", r"", copies("testdata/scenes/test-*.tfrecord")),
     (rf"(?={OF_YT8M}){READS}", r"(baseline_)?workdirs?|saved_model", r"", embedding),
     (READS, r"(baseline_)?workdirs?", r"", audio_visual),

@@ -66,12 +66,12 @@ LARGER = {("experiment_shortcut", "num_clips"): 64}
 # Values that need a network.
 INSTEAD = {"weights": "none", "class_names": "class_names.txt"}
 # Fields of --set, by the command; those that a page gives count more.
-NETWORK = {name: value for name, value in avc_runs.TINY.items() if name != "segment_seconds"}
+NETWORK = {**avc_runs.TINY, "negatives_per_clip": 1}
 EMBEDDING = {"visual_layers": 16, "audio_layers": 16, "embedding_dim": 8, "temporal_units": 8,
-             "attention_heads": 2, "num_towers": 1}
+             "attention_heads": 2}
 FIELDS = {
-    "train_avc": NETWORK | {"segment_seconds": 0.25},
-    "sweep_avc": NETWORK | {"segment_seconds": 0.25},
+    "train_avc": NETWORK,
+    "sweep_avc": NETWORK,
     "train_yt8m": EMBEDDING,
     "sweep_yt8m": EMBEDDING,
     "make_scenes": {"picture_size": 48, "clip_seconds": 2},

@@ -4,13 +4,16 @@ Nothing is run: a command's module is imported, its flags are parsed, and a comm
 --set or --grid goes on until its configuration is made.
 """
 
+import ast
 import contextlib
 import importlib
 import importlib.util
 import io
 import itertools
 import pathlib
+import pkgutil
 import re
+import textwrap
 import unittest.mock
 
 from absl import flags
@@ -37,6 +40,7 @@ PROGRAMS = {
     "cat", "cd", "cp", "curl", "dirname", "docker", "gcloud", "git", "gsutil", "kubectl", "ls",
     "mkdir", "mv", "pip", "rm", "ruff", "saved_model_cli", "tensorboard", "wait", "wget",
 }
+PACKAGES = ("avc", "crossmodal", "launch", "testdata", "yt8m_embed")
 # What a reader is to write himself.
 PLACEHOLDERS = {"RECIPE": "contrastive"}
 
@@ -160,6 +164,42 @@ def check_testdata(module: str, arguments: list[str]) -> str:
         except SystemExit:
             return said.getvalue().strip().splitlines()[-1]
     return ""
+
+
+def python_problems(path: pathlib.Path, root: pathlib.Path = ROOT) -> list[str]:
+    """What Python blocks of a page name of our packages and these have not."""
+    text, found = path.read_text(), []
+    for match in FENCE.finditer(text):
+        if match[3] != "python":
+            continue
+        line = 1 + text.count("\n", 0, match.start(4))
+        source = textwrap.dedent(match[4])
+        try:
+            tree = ast.parse(source)
+        except SyntaxError as error:
+            found.append((line + (error.lineno or 1) - 1, error.msg))
+            continue
+        known = {name: name for name in PACKAGES}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in PACKAGES:
+                known |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+        names = [*known.values()]
+        for node in ast.walk(tree):
+            of = getattr(node, "value", None)
+            if isinstance(node, ast.Attribute) and getattr(of, "id", None) in known:
+                names.append(f"{known[of.id]}.{node.attr}")
+        found += [(line, f"there is no {name}") for name in names if not exists(name)]
+    page = path.relative_to(root).as_posix()
+    return [f"{page}:{line}: {what}" for line, what in found]
+
+
+def exists(name: str) -> bool:
+    """Whether a module, or a name in one, can be imported."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 LINK = re.compile(r"\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)|(?:src|href)=\"([^\"]+)\"")

@@ -36,6 +36,23 @@ def test_links_lead_to_files_and_headings_that_there_are():
     assert not [problem for path in paths for problem in page_checks.link_problems(path)]
 
 
+def test_python_blocks_use_names_that_there_are():
+    assert not [p for path in page_commands.pages() for p in page_checks.python_problems(path)]
+
+
+def test_names_that_there_are_not_are_found(tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text(
+        "#\n```python\nimport avc\nfrom crossmodal import index, gone\nindex.exact(1)\n"
+        "index.nothing(2)\navc.load('x').embed_visual(3)\n```\n```python\nmodel = =\n```\n"
+    )
+    assert page_checks.python_problems(path, tmp_path) == [
+        "page.md:3: there is no crossmodal.gone",
+        "page.md:3: there is no crossmodal.index.nothing",
+        "page.md:10: invalid syntax",
+    ]
+
+
 def test_flags_that_sentences_mention_are_flags_of_a_command():
     known = page_checks.all_flags()
     assert "grid" in known and len(known) > 150
