@@ -53,7 +53,7 @@ SMALL = {
     "number": 4,
     "rounds": 1,
     "shorter_side": 96,
-    "steps_per_call": 2,
+    "steps_per_call": 1,
     "test_clips": 10,
     "train_seconds": 1,
     "train_videos": 60,
