@@ -33,6 +33,8 @@ NEEDED = {
     r"launch\.benchmark_yt8m .*--only=\S*(step|recall)": ["torch", "faiss"],
     r"--index=faiss": ["faiss"],
 }
+# Commands that set up TensorFlow's devices or threads: they need a process of their own.
+ALONE = r"launch\.benchmark_|saved_model_cli|--strategy="
 # Flags and their largest values; those not given are added.
 SMALL = {
     "batch_size": 8,
@@ -142,7 +144,5 @@ def changes(small: dict, given: list[str]) -> str:
 
 
 def first_values(grid: str) -> str:
-    """Two values of the first field, one of the others."""
-    parts = [part.partition("=") for part in grid.split()]
-    return " ".join(f"{name}={','.join(values.split(',')[: 1 if number else 2])}"
-                    for number, (name, _, values) in enumerate(parts))
+    """One value of each field."""
+    return re.sub(r"=([^,\s]*)\S*", r"=\1", grid)

@@ -32,7 +32,8 @@ class Runner:
 
     def run(self, module: str, arguments: list[str], folder: pathlib.Path, variables=()) -> str:
         """What went wrong with a command: the last lines of its output; or nothing."""
-        status = self.server.run(module, arguments, folder, self.log, variables)
+        alone = bool(re.search(table.ALONE, " ".join([module, *arguments])))
+        status = self.server.run(module, arguments, folder, self.log, variables, alone)
         if not status:
             return ""
         lines = self.log.read_text(errors="replace").replace("\r", "\n").splitlines()
