@@ -30,6 +30,7 @@ class Decoder:
     def __init__(self) -> None:
         """Starts nothing yet."""
         self._process: subprocess.Popen | None = None
+        self._folder = ""
 
     def read(
         self, path: str, config: MediaConfig, starts: Sequence[float | Cut] | None = None
@@ -74,8 +75,10 @@ class Decoder:
             self._process = None
 
     def _ask(self, request: tuple) -> Iterator[Source | Clip]:
+        if self._folder != os.getcwd():
+            self.close()  # relative paths would begin where it was started
         if not self._process:
-            self._process = _start()
+            self._process, self._folder = _start(), os.getcwd()
         complete = False
         try:
             pickle.dump(request, self._process.stdin)

@@ -179,18 +179,18 @@ def picture(_, path: pathlib.Path) -> None:
 
 
 def recorded_sounds(_, path: pathlib.Path) -> None:
-    """Sounds as ESC-50 has them: two classes, folds, and recordings for each split."""
-    wanted = {"train": 2, "validation": 1, "test": 2}
+    """Sounds as ESC-50 has them: four classes, four folds, and recordings for each split."""
+    wanted = {"train": 4, "validation": 1, "test": 3}
     for index, entry in enumerate(scene_classes.ESC10[:4]):
         (path / entry.name).mkdir(parents=True)
         left, source = dict(wanted), 1000 * index
         while any(left.values()):
             source += 1
-            name = f"{1 + sum(left.values()) % 2}-{source}-A"
+            name = f"{1 + sum(left.values()) % 4}-{source}-A"
             split = recordings.split_of(name + ".wav")
             if left[split]:
                 left[split] -= 1
-                tone = np.sin(np.arange(24_000) * (0.05 + 0.01 * source % 0.3)) * 9000
+                tone = np.sin(np.arange(24_000) * (0.05 + source % 30 / 100)) * 9000
                 wavfile.write(path / entry.name / f"{name}.wav", 48_000, tone.astype(np.int16))
 
 
@@ -256,6 +256,8 @@ MOVING = made(
     "picture_size=48,clip_seconds=1.2,frames_per_second=12.5,max_objects=2,two_classes_share=0,"
     "same_class_share=0,switch_share=0,off_screen_share=0,silent_share=0,audio_encoding=pcm16",
 )
+# More than the bundled ones: CCA keeps some apart.
+SCENES_TO_TRAIN_ON = made("launch.make_scenes", "--set=picture_size=96")
 READS = r"(?!launch\.(train|sweep)_).*"
 OF_YT8M = r"launch\.(\w+_yt8m|\w+_seconds)"
 # The command, the flag, a part of the value, and what makes it; the first row that fits counts.
@@ -267,7 +269,7 @@ MATERIALS = (
     (r".*", r"\w*_pattern", r"narrations|cooking", NARRATIONS),
     (r".*", r"\w*_pattern", r"moving", MOVING),
     (r".*", r"\w*_pattern", r"swap", copies("testdata/scenes/test_swap*.tfrecord")),
-    (r".*", r"\w*_pattern", r"train", copies("testdata/scenes/train-*.tfrecord")),
+    (r".*", r"\w*_pattern", r"train", SCENES_TO_TRAIN_ON),
     (r".*", r"\w*_pattern", r"", copies("testdata/scenes/test-*.tfrecord")),
     (rf"(?={OF_YT8M}){READS}", r"(baseline_)?workdirs?|saved_model", r"", embedding),
     (READS, r"(baseline_)?workdirs?", r"", audio_visual),

@@ -25,11 +25,14 @@ EXCEPTIONS = {
     r"--runner=DataflowRunner": "needs a project of Google Cloud",
     r"^tensorboard ": "goes on until it is stopped, and serves a port",
     r"^bash launch/(demo|test)\.sh": "installs an environment; test_launch.py runs what it runs",
+    r"launch\.benchmark_avc .*--only=negatives": "trains on more clips than are bundled, for "
+    "minutes; test_avc_benchmark.py runs it",
     r"launch\.benchmark_yt8m .*--large": "ranks 100,000 items, for minutes",
 }
 # A regular expression of the whole command, and packages without which it does not run.
 NEEDED = {
     r"launch\.benchmark_avc .*--only=\S*step": ["torch"],
+    r"launch\.benchmark_avc .*--only=\S*spectrogram": ["librosa"],
     r"launch\.benchmark_yt8m .*--only=\S*(step|recall)": ["torch", "faiss"],
     r"--index=faiss": ["faiss"],
 }
@@ -39,15 +42,16 @@ ALONE = r"launch\.benchmark_|saved_model_cli|--strategy="
 SMALL = {
     "batch_size": 8,
     "checkpoint_every_steps": 2,
-    "clips_per_shard": 4,
+    "clips_per_shard": 12,
     "copies": 2,
     "evaluate_every_steps": 2,
     "flow_shorter_side": 32,
     "gallery_size": 8,
     "hearing_steps": 2,
+    "inner_folds": 2,
     "items": 60,
     "max_steps": 2,
-    "num_clips": 8,
+    "num_clips": 24,
     "num_galleries": 2,
     "num_queries": 2,
     "num_videos": 2,
@@ -65,6 +69,8 @@ SMALL = {
 SMALL_IF_GIVEN = {"num_permutations": 2, "num_shards": 1, "swap_pairs": 1}
 # Where a command cannot do with so little.
 LARGER = {("experiment_shortcut", "num_clips"): 64}
+# What bundled records are enough for.
+ENOUGH = {("evaluate_yt8m", "gallery_sizes"): "256"}
 # Values that need a network.
 INSTEAD = {"weights": "none", "class_names": "class_names.txt"}
 # Fields of --set, by the command; those that a page gives count more.
@@ -111,6 +117,7 @@ def shrink(module: str, arguments: list[str], sandbox) -> list[str]:
         added = [*(SMALL.keys() - given.keys()), *INSTEAD]
         given |= {name: [str(limits[name])] for name in added if name in limits}
         given |= {name: [value] for name, value in INSTEAD.items()}
+    given |= {name: [value] for (of, name), value in ENOUGH.items() if of == command}
     if command in FIELDS:
         given["set"] = [changes(FIELDS[command], given.get("set", []))]
     if command.startswith("sweep_") and "grid" in given:

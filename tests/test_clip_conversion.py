@@ -508,6 +508,19 @@ def test_every_odd_file_is_reported_and_ends_nothing(tmp_path):
     assert len({row["id"] for row in written}) == len(written)
 
 
+def test_a_decoder_goes_along_into_another_folder(tmp_path, monkeypatch):
+    """One that waits was started elsewhere, and names are those of files here."""
+    process = decoder.Decoder()
+    for length in (1.0, 2.0):
+        folder = tmp_path / str(length)
+        folder.mkdir()
+        odd_media.write(folder / "video.mp4", length)
+        monkeypatch.chdir(folder)
+        source, *_ = process.read("video.mp4", MediaConfig())
+        assert source.duration_seconds == pytest.approx(length, abs=0.1)
+    process.close()
+
+
 @pytest.mark.slow
 def test_a_crash_of_the_decoder_costs_one_file(tmp_path):
     path = str(write_video(tmp_path / "long.mp4", seconds=9.0))
