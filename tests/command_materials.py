@@ -157,6 +157,13 @@ def folder_of_videos(_: Kitchen, path: pathlib.Path) -> None:
         video(None, path / f"{name}.mp4", number, SECONDS.get(name, 2.0 + number / 2))
 
 
+def many_videos(_, path: pathlib.Path) -> None:
+    """As many as a batch and a validation split need."""
+    path.mkdir(parents=True)
+    for number in range(14):
+        video(None, path / f"{number}.mp4", number)
+
+
 def video(_, path: pathlib.Path, number: int = 0, length: float = 2.0) -> None:
     def paint(frame, width, height):
         return odd_media.picture((frame * 37 + number * 101) % 1024, width, height)
@@ -199,6 +206,7 @@ def sprites(_, path: pathlib.Path) -> None:
     path.mkdir(parents=True)
     for number, entry in enumerate(scene_classes.ESC10):
         pixels = np.full((32, 32, 4), (20 * number, 200, 100, 255), np.uint8)
+        pixels[:8, :, 3] = pixels[-8:, :, 3] = 0  # the ground
         tf.io.write_file(str(path / f"{entry.name}.png"), tf.io.encode_png(pixels))
 
 
@@ -248,8 +256,7 @@ def arrays(_, path: pathlib.Path) -> None:
     np.save(path.parent / "waveforms.npy", np.zeros((2, 12_000), np.float32))
 
 
-NARRATIONS = made("launch.make_narrations", "--num_videos=2",
-                  "--set=video_seconds=20,picture_size=32,audio_encoding=pcm16")
+NARRATIONS = made("launch.make_narrations", "--set=picture_size=32,audio_encoding=pcm16")
 MOVING = made(
     "launch.make_scenes", "--only=bell,rain,siren",
     "--set=motion=by_class,looks=any,motion_range=0.05,flow=true,flow_shorter_side=32,"
@@ -274,6 +281,7 @@ MATERIALS = (
     (rf"(?={OF_YT8M}){READS}", r"(baseline_)?workdirs?|saved_model", r"", embedding),
     (READS, r"(baseline_)?workdirs?", r"", audio_visual),
     (r".*", r"(audio|visual)_init", r"/", audio_visual),
+    (r".*", r"input", r"cooking", many_videos),
     (r".*", r"input|media|videos", r"", folder_of_videos),
     (r".*", r"(query_)?video", r"", video),
     (r".*", r"audio|sound|query_sound", r"\.", sound),

@@ -54,7 +54,7 @@ SMALL = {
     "num_clips": 24,
     "num_galleries": 2,
     "num_queries": 2,
-    "num_videos": 2,
+    "num_videos": 8,
     "num_workers": 1,
     "number": 4,
     "rounds": 1,
@@ -82,6 +82,7 @@ FIELDS = {
     "sweep_avc": NETWORK,
     "train_yt8m": EMBEDDING,
     "sweep_yt8m": EMBEDDING,
+    "make_narrations": {"video_seconds": 20},
     "make_scenes": {"picture_size": 48, "clip_seconds": 2},
 }
 # Fields that no page's value may have: they need a network, or time.
