@@ -130,6 +130,7 @@ def shrink(module: str, arguments: list[str], sandbox) -> list[str]:
 
 def moved(value: str, sandbox) -> str:
     """A flag's value with its paths in the sandbox."""
+    value = "elided.tfrecord" if value == "..." else value
     for placeholder, word in PLACEHOLDERS.items():
         value = re.sub(rf"(?<![\w.]){re.escape(placeholder)}(?![\w.])", word, value)
     value = re.sub(r"\bgs://", "/gs/", value)
