@@ -32,6 +32,13 @@ class Decoder:
         self._process: subprocess.Popen | None = None
         self._folder = ""
 
+    def start(self) -> None:
+        """Starts the process ahead of its first file, which then does not wait for it."""
+        if self._folder != os.getcwd():
+            self.close()  # relative paths would begin where it was started
+        if not self._process:
+            self._process, self._folder = _start(), os.getcwd()
+
     def read(
         self, path: str, config: MediaConfig, starts: Sequence[float | Cut] | None = None
     ) -> Iterator[Source | Clip]:
@@ -75,10 +82,7 @@ class Decoder:
             self._process = None
 
     def _ask(self, request: tuple) -> Iterator[Source | Clip]:
-        if self._folder != os.getcwd():
-            self.close()  # relative paths would begin where it was started
-        if not self._process:
-            self._process, self._folder = _start(), os.getcwd()
+        self.start()
         complete = False
         try:
             pickle.dump(request, self._process.stdin)

@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from avc import explorer_cards, gallery, localized_picture, queries, query_kinds, shown_moments
+from avc import (
+    decoder,
+    explorer_cards,
+    gallery,
+    localized_picture,
+    queries,
+    query_kinds,
+    shown_moments,
+)
 from avc.embedding import TrainedNetwork
 from avc.explorer_cards import QUERY
 from avc.gallery import WHAT
@@ -199,6 +207,8 @@ def prepare(
       UserError: the network sees motion, or the files are none of its embeddings.
     """
     queries.check_network(network)
+    with decoder.borrow() as reader:
+        reader.start()
     held = [m for m in collection.MODALITIES if all(collection.holds(p, m) for p in paths)]
     database = collection.read(paths, held or collection.MODALITIES)
     size = embedding_size(network)

@@ -20,6 +20,7 @@ _STYLE = """
 .found .refused { border: 2px solid #b3261e; border-radius: .4rem; padding: .5rem .75rem }
 .found:has(.maps input:not(:checked)) .map { display: none }
 .found .picture img { margin: 0 } .found audio { height: 2.5rem }
+.dark .found audio { color-scheme: dark }
 .file-preview .download { display: none }
 """
 _NARROW = "@media (max-width: 30rem) { .found .cards { grid-template-columns: 1fr 1fr } }"

@@ -133,15 +133,13 @@ def build(explorer: Explorer, facts: list[str], uploads: str, most_megabytes: fl
                 direction = gradio.Radio(
                     choices, value=explorer.directions[0], label="Search by → for",
                 )
-                with gradio.Row():
-                    seconds = gradio.Textbox(
-                        label="Moment in seconds", placeholder="empty: the mean of all",
-                        max_length=20, min_width=220,
-                    )
-                    leave_out = gradio.Checkbox(
-                        False, label="Leave out the video that is called like the file",
-                        min_width=220,
-                    )
+                seconds = gradio.Textbox(
+                    label="Moment in seconds", placeholder="empty: the mean of all",
+                    max_length=20,
+                )
+                leave_out = gradio.Checkbox(
+                    False, label="Leave out the video that is called like the file",
+                )
                 button = gradio.Button("Search", variant="primary")
         found = gradio.HTML(js_on_load=None, elem_id="found", min_height=80)
         asked = [file, direction, seconds, leave_out]
