@@ -243,6 +243,13 @@ def label_table(_, path: pathlib.Path) -> None:
             csv.writer(file).writerows(rows)
 
 
+def boxes(_, path: pathlib.Path) -> None:
+    """Boxes in the form of VGG-SS, of the bundled scenes."""
+    names = [f"test-0-0000000{number}_000000000" for number in range(4)]
+    box = [0.2, 0.2, 0.8, 0.8]
+    path.write_text(json.dumps([{"file": n, "class": "dog", "bbox": [box]} for n in names]))
+
+
 def mediapipe(_, path: pathlib.Path) -> None:
     """What MediaPipe's extractor writes of a video."""
     lists = {}
@@ -292,6 +299,7 @@ MATERIALS = (
     (r".*", r"sounds", r"", recorded_sounds),
     (r".*", r"sprites", r"", sprites),
     (r".*", r"ontology", r"", ontology),
+    (r".*", r"vggss", r"", boxes),
     (r".*", r"class_names", r"", class_names),
     (r".*", r"label_table|test_table", r"", label_table),
     (r".*", r"vocabulary", r"", copies("testdata/yt8m/vocabulary.csv")),

@@ -25,6 +25,10 @@ EXCEPTIONS = {
     r"--runner=DataflowRunner": "needs a project of Google Cloud",
     r"^tensorboard ": "goes on until it is stopped, and serves a port",
     r"^bash launch/(demo|test)\.sh": "installs an environment; test_launch.py runs what it runs",
+    r"worker_pool_main|--environment_type=EXTERNAL": "goes on until it is stopped; "
+    "test_beam_runners.py runs it",
+    r"--strategy=multi_worker": "is two processes at once; test_workers_avc.py runs them",
+    r"^bash launch/own_videos\.sh": "installs an environment; test_own_videos.py runs it",
     r"launch\.benchmark_avc .*--only=negatives": "trains on more clips than are bundled, for "
     "minutes; test_avc_benchmark.py runs it",
     r"launch\.benchmark_yt8m .*--large": "ranks 100,000 items, for minutes",
