@@ -5,6 +5,7 @@ same sound are found among all shards, and the manifest.
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -115,7 +116,7 @@ def convert(
     table = os.path.join(os.path.dirname(plan.prefix), "manifest.csv")
     done = sharded_output.is_complete(plan) and tf.io.gfile.exists(table)
     if not done:
-        beam_conversion.make_shards(plan, MakeShard(config), execution)
+        beam_conversion.make_shards(plan, functools.partial(MakeShard, config), execution)
         if config.drop_duplicate_audio:
             clip_duplicates.drop(plan)
         sharded_output.finish(plan, _description(config))

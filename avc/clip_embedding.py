@@ -7,7 +7,6 @@ so that a job that was ended goes on.
 import contextlib
 import dataclasses
 import hashlib
-import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from avc import clip_moments
-from avc.clip_sources import Row, Unit
+from avc import embedding_rows
+from avc.clip_sources import MomentConfig, Row, Unit
 from avc.embedding import TrainedNetwork
-from avc.media_files import MediaError
+from avc.recipes import AvcConfig
 from crossmodal import configuration, files, npz
 from crossmodal.configuration import check_choice, check_range
 from crossmodal.errors import ConfigurationError, UserError
@@ -26,8 +25,6 @@ from crossmodal.errors import ConfigurationError, UserError
 MODALITIES = ("both", "visual", "audio")
 MOMENTS = ("hop", "middle")
 SETTINGS = "settings.json"
-# Rows that are decoded before they are embedded together.
-ROWS = 64
 # Embeddings of one network on two machines differ by less, those of two networks by more.
 SAME_NETWORK = 1e-3
 
@@ -95,11 +92,7 @@ def embed_collection(
     Raises:
       UserError: the folder of parts is of other settings, or nothing can be embedded.
     """
-    if not network.sees_one_frame:
-        raise UserError(
-            f"{network.source}: a network `{network.config.network.network}` sees motion; a"
-            " collection is embedded by networks that see one frame"
-        )
+    check_network(network.config, network.source)
     folder = f"{output}.parts"
     keep_settings(folder, network, settings)
     left_out: list[str] = []
@@ -135,44 +128,28 @@ def embed_unit(
     path: str,
     tell: Callable[[Unit, int, bool], None],
 ) -> None:
-    """Embeds one file into a part, in memory that does not grow with its length."""
-    left_out: list[str] = []
+    """Embeds one file into a part."""
     with npz.Writer(path) as part:
-        rows = _readable(read, unit, left_out)
-        while batch := list(itertools.islice(rows, ROWS)):
-            # Pictures of one size go through the network at once.
-            for _, alike in itertools.groupby(batch, lambda row: np.shape(row.frame)):
-                part.append(**embed_rows(network, list(alike), modality))
-            tell(unit, len(batch), False)
+        left_out = embedding_rows.append_unit(network, unit, read, modality, part, tell)
         part.append(left_out=np.array(left_out, "S") if left_out else np.zeros(0, "S1"))
 
 
-def embed_rows(
-    network: TrainedNetwork, rows: Sequence[Row], modality: str
-) -> dict[str, np.ndarray]:
-    """The arrays of some moments, whose pictures have one size."""
-    found = {
-        "ids": np.array([row.id for row in rows], "S"),
-        "file": np.array([row.file for row in rows], "S"),
-        "video": np.array([row.video for row in rows], "S"),
-        "seconds": np.array([row.seconds for row in rows], np.float64),
-    }
-    if rows[0].labels is not None:
-        found["labels"] = np.array([b";".join(row.labels) for row in rows], "S")
-    frames = None if modality == "audio" else np.stack([row.frame for row in rows])
-    waveforms, counts = np.stack([row.waveform for row in rows]), None
-    if modality == "visual":
-        return found | {"visual": network.embed_visual(frames)}
-    if network.config.network.masks_sound:
-        waveforms, counts = clip_moments.beginnings(waveforms, [row.inside for row in rows])
-    if modality == "audio":
-        return found | {"audio": network.embed_audio(waveforms, counts)}
-    pair = network.compare(frames, waveforms, num_samples=counts)
-    return found | {
-        "visual": pair["visual_embedding"],
-        "audio": pair["audio_embedding"],
-        "corresponds": pair["corresponds"],
-    }
+def check_network(config: AvcConfig, source: str) -> None:
+    """Raises UserError unless the network of that folder embeds single frames."""
+    if config.network.visual.names != ("frame",):
+        raise UserError(
+            f"{source}: a network `{config.network.network}` sees motion; a"
+            " collection is embedded by networks that see one frame"
+        )
+
+
+def moments_for(settings: EmbeddingSettings, config: AvcConfig) -> MomentConfig:
+    """What a network takes of each moment."""
+    return MomentConfig(
+        settings.modality, settings.moments == "middle", settings.hop_seconds,
+        settings.shorter_side, config.network.segment_samples,
+        config.network.audio.sample_rate_hz,
+    )
 
 
 def keep_settings(folder: str, network: TrainedNetwork, settings: EmbeddingSettings) -> None:
@@ -220,26 +197,6 @@ def check_output(output: str) -> None:
     if not tf.io.gfile.isdir(folder):
         raise UserError(f"--output={output}: there is no folder {folder}")
     files.check_writable(output, "output")
-
-
-def _readable(
-    read: Callable[[Unit], Iterator[Row]], unit: Unit, left_out: list[str]
-) -> Iterator[Row]:
-    """What can be read; reasons for the rest go to `left_out`."""
-    number = 0
-    try:
-        for row in read(unit):
-            if row.problem:
-                left_out.append(row.problem)
-                continue
-            number += 1
-            yield row
-    except MediaError as error:
-        kept = "; what came before is embedded" if number else ""
-        left_out.append(error.reason + kept)
-        return
-    if not number and not left_out:
-        left_out.append("holds no moment")
 
 
 @contextlib.contextmanager

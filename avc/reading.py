@@ -48,8 +48,24 @@ def open_clips(
         patterns, schema, flag, on_bad_record, progress, index_path, offsets=True
     )
     if kind is None:
-        raise UserError(f"--{flag}={patterns}: holds no clips; make some with launch.convert_clips")
+        raise _no_clips(patterns, flag)
     return *kind, opened
+
+
+def find_kind(paths: list[str], patterns: str, flag: str) -> tuple[str, str]:
+    """The key of KINDS whose schema fits one of the first readable records.
+
+    Raises:
+      UserError: none does; `--flag=patterns` named the files.
+    """
+    kind = opening.find_kind(paths, KINDS)
+    if kind is None:
+        raise _no_clips(patterns, flag)
+    return kind
+
+
+def _no_clips(patterns: str, flag: str) -> UserError:
+    return UserError(f"--{flag}={patterns}: holds no clips; make some with launch.convert_clips")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Conversions as Apache Beam jobs: one element is one output shard.
+"""Conversions and embeddings as Apache Beam jobs: one element is one output shard.
 
 A worker makes a whole shard of the inputs that the plan assigns to it. So no record is
 shuffled, any runner will do, and the bytes do not depend on it. What is in a shard, the
@@ -22,6 +22,7 @@ logging.disable(logging.WARNING)
 import apache_beam as beam  # noqa: E402
 from apache_beam.metrics import Metrics  # noqa: E402
 from apache_beam.options.pipeline_options import PipelineOptions  # noqa: E402
+from apache_beam.utils.shared import Shared  # noqa: E402
 
 logging.disable(logging.NOTSET)
 
@@ -61,14 +62,15 @@ class Made:
     counts: dict[str, int]
 
 
-# Makes the staged file of the shard of that index; must be picklable. A UserError from it
-# ends the job.
+# Makes the staged file of the shard of that index. A UserError from it ends the job.
 MakeShard = Callable[[Plan, int], Made]
+# Called once in a process before its first shard, to load what all need; must be picklable.
+Start = Callable[[], MakeShard]
 
 
 def make_shards(
     plan: Plan,
-    make: MakeShard,
+    start: Start,
     execution: Execution,
     is_usable: Callable[[dict], bool] = lambda note: True,
 ) -> None:
@@ -76,7 +78,7 @@ def make_shards(
 
     Args:
       plan: the set.
-      make: makes one shard.
+      start: gives, in each process, what makes a shard.
       execution: where and how.
       is_usable: see `sharded_output.pending`.
 
@@ -88,23 +90,34 @@ def make_shards(
     pipeline = _make_pipeline(execution, len(shards))
     shard_plan.save(plan)
     if shards:
-        _run(pipeline, plan, shards, make, execution)
+        _run(pipeline, plan, shards, start, execution)
         _raise_failure(plan)
     missing = sharded_output.pending(plan, is_usable)
     if missing:
         raise UserError(f"{len(missing)} shards are missing: start the same command again")
 
 
+def num_processes(execution: Execution, num_shards: int) -> int:
+    """How many processes the DirectRunner has for so many shards."""
+    return max(1, min(execution.num_workers or os.cpu_count() or 1, num_shards))
+
+
 class _MakeShard(beam.DoFn):
     """Makes the shard whose index it gets; counts what it did in Beam's metrics."""
 
-    def __init__(self, saved: str, make: MakeShard) -> None:
+    def __init__(self, saved: str, start: Start) -> None:
         # The plan itself names every input, which is more than some runners take in a job.
         self.saved = saved
-        self.make = make
+        self.start = start
+        # A runner may have several of these in a process, or make new ones between shards.
+        self.shared = Shared()
 
     def setup(self) -> None:
         self.plan = shard_plan.load(self.saved)
+        try:
+            self.make = self.shared.acquire(self.start)
+        except UserError as error:
+            files.write_text(self.plan.failure, str(error))
 
     def process(self, index: int) -> Iterator[int]:
         """Yields the index when the shard and its note are written."""
@@ -144,7 +157,7 @@ def _run(
     pipeline: beam.Pipeline,
     plan: Plan,
     shards: Sequence[int],
-    make: MakeShard,
+    start: Start,
     execution: Execution,
 ) -> None:
     """Runs the pipeline to its end."""
@@ -159,7 +172,7 @@ def _run(
                 pipeline
                 | beam.Create(shards)
                 | beam.Reshuffle()
-                | beam.ParDo(_MakeShard(plan.saved, make))
+                | beam.ParDo(_MakeShard(plan.saved, start))
             )
             conversion_workers.wait_for(lambda: pipeline.run().wait_until_finish())
         except Exception as error:
@@ -173,7 +186,7 @@ def _run(
 def _make_pipeline(execution: Execution, num_shards: int) -> beam.Pipeline:
     options = [f"--runner={execution.runner}", *execution.options]
     if execution.runner == LOCAL:
-        workers = max(1, min(execution.num_workers or os.cpu_count() or 1, num_shards))
+        workers = num_processes(execution, num_shards)
         mode = "multi_processing" if workers > 1 else "in_memory"
         options += [
             f"--direct_num_workers={workers}",

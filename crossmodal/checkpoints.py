@@ -142,9 +142,18 @@ def load_chosen(workdir: str, model: keras.Model, checkpoint: str = "best") -> i
 
     Returns, raises: as `load_latest`.
     """
+    return _load(os.path.dirname(chosen(workdir, checkpoint)), model)
+
+
+def chosen(workdir: str, checkpoint: str = "best") -> str:
+    """The folder of the checkpoint that `load_chosen` takes.
+
+    Raises:
+      UserError: there is no checkpoint.
+    """
     evaluated = complete_steps(os.path.join(workdir, BEST))
-    load = load_best if checkpoint == "best" and evaluated else load_latest
-    return load(workdir, model)
+    best = checkpoint == "best" and evaluated
+    return _last(os.path.join(workdir, BEST if best else LATEST))
 
 
 def complete_steps(folder: str) -> list[int]:
@@ -240,10 +249,7 @@ def _read(path: str, variables: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(folder: str, model: keras.Model) -> int:
-    steps = complete_steps(folder)
-    if not steps:
-        raise UserError(f"{folder}: no checkpoint here; name the work folder of a training")
-    path = os.path.join(folder, f"step-{steps[-1]}")
+    path = _last(folder)
     variables = _weights(model)
     averaged = configuration.load(os.path.join(path, STATE)).get("averaged")
     if averaged:
@@ -253,7 +259,15 @@ def _load(folder: str, model: keras.Model) -> int:
     if averaged:
         for variable, average in zip(trainable, variables["averages"], strict=True):
             variable.assign(average)
-    return steps[-1]
+    return int(path.rpartition("-")[2])
+
+
+def _last(folder: str) -> str:
+    """The newest checkpoint in a folder."""
+    steps = complete_steps(folder)
+    if not steps:
+        raise UserError(f"{folder}: no checkpoint here; name the work folder of a training")
+    return os.path.join(folder, f"step-{steps[-1]}")
 
 
 def _remove(path: str) -> None:

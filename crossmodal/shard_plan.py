@@ -2,13 +2,19 @@
 
 import dataclasses
 import fnmatch
+import itertools
 import json
 import os
+from collections.abc import Sequence
+from typing import TypeVar
 
 import tensorflow as tf
 
 from crossmodal import files
 from crossmodal.errors import UserError
+
+TFRECORD = ".tfrecord"
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +27,7 @@ class Plan:
       names: file names of the shards, `STEM-00000-of-00004.tfrecord` and so on.
       sources: of each shard, of each of its inputs, JSON values that tell one from another.
       stems: files of these names belong to the set, whatever their numbers.
+      suffix: how the names of the shards end.
     """
 
     prefix: str
@@ -28,6 +35,7 @@ class Plan:
     names: tuple[str, ...]
     sources: tuple[tuple[dict, ...], ...]
     stems: tuple[str, ...]
+    suffix: str = TFRECORD
 
     @property
     def manifest(self) -> str:
@@ -63,9 +71,49 @@ class Plan:
         return self.staged(index) + ".json"
 
 
-def shard_name(stem: str, index: int, count: int) -> str:
+def shard_name(stem: str, index: int, count: int, suffix: str = TFRECORD) -> str:
     """The file name of a shard."""
-    return f"{stem}-{index:05}-of-{count:05}.tfrecord"
+    return f"{stem}-{index:05}-of-{count:05}{suffix}"
+
+
+def divide(inputs: Sequence[T], num_shards: int) -> list[Sequence[T]]:
+    """Divides input files among shards: consecutive ones, as even as can be.
+
+    Args:
+      inputs: of all shards.
+      num_shards: 0 for as many as inputs.
+
+    Raises:
+      UserError: there are fewer inputs than shards.
+    """
+    count = num_shards or len(inputs)
+    if not 0 < count <= len(inputs):
+        raise UserError(
+            f"--num_shards={num_shards} does not fit {len(inputs)} input files: a shard holds"
+            f" whole files, so 1 to {len(inputs)} are possible"
+        )
+    bounds = [i * len(inputs) // count for i in range(count + 1)]
+    return [inputs[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+def check_apart(plan: Plan, patterns: str, flag: str, output: str) -> None:
+    """Checks that the shards will not be inputs of the next run.
+
+    Args:
+      plan: of the shards.
+      patterns: glob patterns of the inputs, separated by commas.
+      flag: the flag that gave them.
+      output: what --output said.
+
+    Raises:
+      UserError: a pattern names them.
+    """
+    for pattern in patterns.split(","):
+        if matches(absolute(pattern), plan.final(0)):
+            raise UserError(
+                f"--{flag}={pattern} names files of --output={output} too:"
+                " choose another folder or prefix"
+            )
 
 
 def save(plan: Plan) -> None:

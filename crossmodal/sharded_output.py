@@ -155,7 +155,7 @@ def take_failure(plan: Plan) -> str:
 
 def number_noted(plan: Plan) -> int:
     """How many shards wait in the staging folder."""
-    return sum(name.endswith(".tfrecord.json") for name in _list(plan.staging))
+    return sum(name.endswith(f"{plan.suffix}.json") for name in _list(plan.staging))
 
 
 def _known(plan: Plan) -> dict[str, dict]:
@@ -185,16 +185,16 @@ def _check_free(plan: Plan, known: dict[str, dict]) -> None:
             differences = ["other input files, or older ones of the same name"]
         if differences:
             raise UserError(
-                f"{plan.manifest} says that another conversion is there ({differences[0]}):"
+                f"{plan.manifest} says that something else is there ({differences[0]}):"
                 " choose another --output, or delete it and its shards"
             )
     folder = os.path.dirname(plan.prefix)
     stems = "|".join(re.escape(stem) for stem in plan.stems)
-    shard = re.compile(rf"({stems})-\d{{5}}-of-\d{{5}}\.tfrecord")
+    shard = re.compile(rf"({stems})-\d{{5}}-of-\d{{5}}{re.escape(plan.suffix)}")
     for name in sorted(_list(folder)):
         if shard.fullmatch(name) and name not in known:
             raise UserError(
-                f"{os.path.join(folder, name)} is in the way and not from this conversion:"
+                f"{os.path.join(folder, name)} is in the way and not of this set:"
                 " choose another --output, or delete it"
             )
 

@@ -93,15 +93,10 @@ def index_shards(
     }
 
     def index(path: str) -> Shard:
-        size, mtime_ns = _stat(path)
         shard = usable.get(path)
-        if shard and (shard.size, shard.mtime_ns) == (size, mtime_ns):
+        if shard and (shard.size, shard.mtime_ns) == _stat(path):
             return shard
-        found = examine(path, schema if skip else None)
-        if found.damage and not skip:
-            raise _error(path, found.damage[0])
-        begin = tuple(start - HEADER for start, _ in found.good) if offsets else ()
-        return Shard(path, len(found.good), tuple(found.damage), size, mtime_ns, digest, begin)
+        return index_shard(path, schema, on_bad_record, offsets)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         bar = tqdm(total=len(files), desc="checking", unit="file", disable=not progress)
@@ -117,6 +112,20 @@ def index_shards(
         first = shards[0]
         raise _error(first.path, first.damage[0], f"no usable record in {len(shards)} files; ")
     return tuple(shards)
+
+
+def index_shard(
+    path: str, schema: Schema, on_bad_record: str = "fail", offsets: bool = False
+) -> Shard:
+    """Reads one file, which may turn out to have no usable record; else as `index_shards`."""
+    skip = on_bad_record == "skip"
+    size, mtime_ns = _stat(path)
+    found = examine(path, schema if skip else None)
+    if found.damage and not skip:
+        raise _error(path, found.damage[0])
+    begin = tuple(start - HEADER for start, _ in found.good) if offsets else ()
+    digest = _digest(schema) if skip else ""
+    return Shard(path, len(found.good), tuple(found.damage), size, mtime_ns, digest, begin)
 
 
 def diagnose(files: Sequence[str], schema: Schema) -> BadRecordError | None:

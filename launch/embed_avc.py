@@ -5,11 +5,16 @@ sound, which the frame is shown at, from the file's beginning), `visual` and `au
 embeddings, `corresponds` (the probability), and of records their `labels`. Ended and started
 again, it goes on with the files that are not finished.
 
+With --num_shards it is a folder of so many such files, which several processes or machines make
+with Apache Beam (extra `beam` of the package): the same rows in the same order.
+
 Examples:
 
   python -m launch.embed_avc --workdir=/tmp/ave --input=/data/videos --output=/tmp/videos.npz
   python -m launch.embed_avc --workdir=/tmp/ave/export --moments=middle \
       --input_pattern='/data/clips/test-*.tfrecord' --output=/tmp/test.npz
+  python -m launch.embed_avc --workdir=/tmp/ave --input=/data/videos --output=/data/embeddings \
+      --num_shards=64
 """
 
 import tqdm
@@ -17,17 +22,18 @@ from absl import flags
 
 from avc import clip_embedding, clip_files, clip_sources, embedding, reading
 from avc.clip_embedding import MODALITIES, MOMENTS, EmbeddingSettings
-from avc.clip_sources import MomentConfig, Unit
+from avc.clip_sources import Unit
 from crossmodal.errors import ConfigurationError
 from crossmodal.opening import report_damage
-from launch import commands
+from launch import commands, conversion_flags, embedding_flags
 
 FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(embedding_flags)
 flags.DEFINE_string("workdir", None, "Work folder of a trained network, or its export.")
 flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which one of a work folder.")
 flags.DEFINE_string("input", "", "Folder of videos or sounds, or glob patterns, by commas.")
 flags.DEFINE_string("input_pattern", "", "Records of clips, instead: glob patterns, by commas.")
-flags.DEFINE_string("output", None, "The .npz file; it appears only when complete.")
+flags.DEFINE_string("output", None, "The .npz file, or folder; appears only when complete.")
 flags.DEFINE_enum("modality", "both", MODALITIES, "What to embed.")
 flags.DEFINE_enum("moments", "hop", MOMENTS, "Every --hop_seconds, or the middle of each record.")
 flags.DEFINE_float("hop_seconds", 1.0, "From one moment to the next.")
@@ -45,7 +51,6 @@ def check_flags() -> EmbeddingSettings:
     settings = EmbeddingSettings(
         FLAGS.modality, FLAGS.moments, FLAGS.hop_seconds, FLAGS.shorter_side
     )
-    clip_embedding.check_output(FLAGS.output)
     if FLAGS.input:
         clip_files.check_output(FLAGS.input, FLAGS.output)
     return settings
@@ -54,6 +59,26 @@ def check_flags() -> EmbeddingSettings:
 def main() -> None:
     """Embeds as the flags say."""
     settings = check_flags()
+    if embedding_flags.into_shards():
+        embed_into_shards(settings)
+    else:
+        clip_embedding.check_output(FLAGS.output)
+        embed_into_file(settings)
+
+
+def embed_into_shards(settings: EmbeddingSettings) -> None:
+    """Embeds with Beam."""
+    target = embedding_flags.target()
+    from avc import sharded_embedding
+
+    job = sharded_embedding.Job(
+        FLAGS.workdir, FLAGS.checkpoint, settings, target, FLAGS.input, FLAGS.input_pattern
+    )
+    print(sharded_embedding.embed(job, conversion_flags.execution(), FLAGS.threads_per_worker))
+
+
+def embed_into_file(settings: EmbeddingSettings) -> None:
+    """Embeds in this process."""
     records = None
     if FLAGS.input:
         units = clip_sources.file_units(clip_files.list_inputs(FLAGS.input))
@@ -63,10 +88,7 @@ def main() -> None:
         )
         units = clip_sources.shard_units(records)
     network = embedding.load(FLAGS.workdir, FLAGS.checkpoint)
-    config = MomentConfig(
-        settings.modality, settings.moments == "middle", settings.hop_seconds,
-        settings.shorter_side, network.config.network.segment_samples, network.sample_rate_hz,
-    )
+    config = clip_embedding.moments_for(settings, network.config)
 
     def read(unit: Unit):
         if records is None:

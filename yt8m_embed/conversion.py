@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -89,8 +90,8 @@ def convert(conversion: Conversion, execution: Execution) -> Result:
 
     if sharded_output.is_complete(plan, is_usable):
         return Result(plan.manifest, sharded_output.read_manifest(plan), False)
-    make = MakeShard(conversion.on_bad_record)
-    beam_conversion.make_shards(plan, make, execution, is_usable)
+    start = functools.partial(MakeShard, conversion.on_bad_record)
+    beam_conversion.make_shards(plan, start, execution, is_usable)
     notes = sharded_output.notes(plan)
     if not any(note["records"] for note in notes):
         sharded_output.discard(plan)

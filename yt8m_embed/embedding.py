@@ -10,11 +10,12 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from crossmodal import checkpoints, configuration
-from crossmodal.errors import ConfigurationError, UserError
+from crossmodal import checkpoints
+from crossmodal.errors import UserError
 from crossmodal.export import is_export, load_signatures
 from crossmodal.reading import Records, parsed_blocks
 from crossmodal.rows import Features, in_rows
+from yt8m_embed import model_source
 from yt8m_embed.configuration import EmbeddingConfig
 from yt8m_embed.embedded import Embedded, VideoSeconds, join
 from yt8m_embed.model import (
@@ -27,11 +28,9 @@ from yt8m_embed.model import (
     single_modality,
     single_modality_seconds,
 )
-from yt8m_embed.reading import feature_level
 
 __all__ = ["Embedded", "JointEmbedding", "VideoSeconds", "load", "of_model"]
 
-CONFIGURATION_FILE = "configuration.json"
 # Rows embedded at once: large enough for the matrix products, small in memory. Of frames
 # 32 videos of 300 s are 40 MB once they are floats.
 ROWS = {"video": 1024, "frame": 32}
@@ -116,11 +115,7 @@ class JointEmbedding:
 
     def check_kind(self, kind: str) -> None:
         """Raises ConfigurationError unless records of that kind suit the model."""
-        level, given = self.config.model.feature_level, feature_level(kind)
-        if given != level:
-            raise ConfigurationError(
-                f"the model in {self.source} takes {level}-level records, these are {given}-level"
-            )
+        model_source.check_kind(self.config, kind, self.source)
 
     def embed_pairs(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
         """Embeds true pairs together, as training does.
@@ -160,11 +155,7 @@ class JointEmbedding:
         Raises:
           UserError: the model has no embeddings of seconds.
         """
-        if not self.second_functions:
-            raise UserError(
-                f"{self.source}: has no embeddings of seconds; train on frame-level records, "
-                "and not with normalization=joint"
-            )
+        model_source.check_seconds(self.config, self.source)
         generator = np.random.default_rng(shuffle_seed or 0)
         for block in parsed_blocks(records):
             if shuffle_seed is not None:
@@ -234,11 +225,7 @@ def load(path: str, checkpoint: str = "best") -> JointEmbedding:
       UserError: there is neither.
     """
     path = os.fspath(path)
-    source = os.path.join(path, CONFIGURATION_FILE)
-    saved = configuration.load(source)
-    if "embedding" not in saved:
-        raise UserError(f"{path}: neither a work folder of train_yt8m nor an export")
-    config = configuration.from_dict(EmbeddingConfig, saved["embedding"], source)
+    config = model_source.read_config(path)
     if is_export(path):
         signatures = load_signatures(path, ROWS[config.model.feature_level])
 

@@ -34,7 +34,7 @@ from crossmodal.request_checks import (
     require_rows,
 )
 from yt8m_embed.configuration import EmbeddingConfig, ModelConfig
-from yt8m_embed.embedding import CONFIGURATION_FILE, JointEmbedding
+from yt8m_embed.embedding import JointEmbedding
 from yt8m_embed.model import (
     FRAME_FEATURES,
     MODALITIES,
@@ -43,6 +43,7 @@ from yt8m_embed.model import (
     single_modality,
     single_modality_seconds,
 )
+from yt8m_embed.model_source import CONFIGURATION_FILE
 
 LABEL_FILE = "label_names.csv"
 # Of a feature: the squares of more would not be finite.

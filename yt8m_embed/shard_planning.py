@@ -1,6 +1,5 @@
 """Which YouTube-8M files go into which shard of a conversion."""
 
-import itertools
 import os
 from collections.abc import Sequence
 
@@ -32,7 +31,7 @@ def make_plan(
         raise UserError("--output is empty: name the prefix of the shards, or a folder")
     if output.endswith("/") or tf.io.gfile.isdir(output):
         output = os.path.join(output, "records")
-    groups = _divide(inputs, num_shards)
+    groups = shard_plan.divide(inputs, num_shards)
     prefix = shard_plan.absolute(output)
     stem = os.path.basename(prefix)
     plan = Plan(
@@ -42,22 +41,5 @@ def make_plan(
         tuple(tuple(shard_plan.describe(path) for path in group) for group in groups),
         (stem,),
     )
-    for pattern in patterns.split(","):
-        if shard_plan.matches(shard_plan.absolute(pattern), plan.final(0)):
-            raise UserError(
-                f"--input_pattern={pattern} names files of --output={output} too:"
-                " choose another folder or prefix"
-            )
+    shard_plan.check_apart(plan, patterns, "input_pattern", output)
     return plan
-
-
-def _divide(inputs: Sequence[str], num_shards: int) -> list[Sequence[str]]:
-    """Divides inputs among shards: consecutive ones, as even as can be."""
-    count = num_shards or len(inputs)
-    if not 0 < count <= len(inputs):
-        raise UserError(
-            f"--num_shards={num_shards} does not fit {len(inputs)} input files: a shard holds"
-            " whole files, so 0 (one each) to that many are possible"
-        )
-    bounds = [i * len(inputs) // count for i in range(count + 1)]
-    return [inputs[a:b] for a, b in itertools.pairwise(bounds)]
