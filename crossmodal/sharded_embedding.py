@@ -159,6 +159,17 @@ def open_shard(path: str, schema: Schema, on_bad_record: str) -> tuple[Records, 
     return Records((found,) if found.num_records else (), schema), skipped
 
 
+def fitting(execution: Execution) -> Execution:
+    """The same with one process of the DirectRunner, if none is said, where there is a GPU.
+
+    A process takes all of a GPU's memory.
+    """
+    own = execution.runner == LOCAL and not execution.num_workers
+    if own and tf.config.list_physical_devices("GPU"):
+        return dataclasses.replace(execution, num_workers=1)
+    return execution
+
+
 def threads_per_process(execution: Execution, num_shards: int) -> int:
     """How many threads TensorFlow may have in a process; 0 for as many as it likes.
 

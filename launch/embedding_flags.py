@@ -22,8 +22,8 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "threads_per_worker",
     0,
-    "Of TensorFlow in a worker process; 0: the processes of the DirectRunner share the cores, one "
-    "of another runner has 1.",
+    "Of TensorFlow in a worker process; 0: the processes of the DirectRunner share the cores, "
+    "those of another runner have 1.",
     lower_bound=0,
 )
 _OF_SHARDS = ("runner", "num_workers", "pipeline_options", "threads_per_worker")

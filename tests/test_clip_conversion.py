@@ -647,7 +647,7 @@ def test_a_worker_that_dies_ends_the_job_in_one_line(tmp_path):
         "names = tuple(f't-0000{i}-of-00004.tfrecord' for i in range(4))\n"
         f"plan = Plan({str(tmp_path / 'm')!r}, {{}}, names, (({{}},),) * 4, ('t',))\n"
         "try:\n"
-        "    make_shards(plan, dying.Make(), Execution(num_workers=2, progress=False))\n"
+        "    make_shards(plan, dying.Make, Execution(num_workers=2, progress=False))\n"
         "except UserError as error:\n"
         "    print(error)\n"
     )

@@ -4,11 +4,13 @@ import functools
 import json
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from launching import launch
 from test_embed_avc import media, workdir, write_clips  # noqa: F401
 
@@ -18,7 +20,7 @@ from avc.clip_embedding import EmbeddingSettings
 from crossmodal import beam_conversion, collection, network_files
 from crossmodal.beam_conversion import Execution
 from crossmodal.errors import UserError
-from crossmodal.sharded_embedding import Target, threads_per_process
+from crossmodal.sharded_embedding import Target, fitting, threads_per_process
 from yt8m_embed import sharded_embedding as yt8m_embedding
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -256,3 +258,30 @@ def test_processes_share_the_cores(monkeypatch):
     for workers, num_shards, threads in ((1, 9, 0), (3, 9, 2), (0, 9, 1), (9, 2, 4), (16, 16, 1)):
         assert threads_per_process(Execution(num_workers=workers), num_shards) == threads
     assert threads_per_process(Execution("DataflowRunner"), 9) == 1
+    assert fitting(Execution()) == Execution()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    assert fitting(Execution()).num_workers == 1
+    assert fitting(Execution(num_workers=3)).num_workers == 3
+    assert fitting(Execution("DataflowRunner")).num_workers == 0
+
+
+def test_a_worker_keeps_to_its_threads(workdir, clips, tmp_path):  # noqa: F811
+    """In a process that has imported and read what a worker has when it loads a network."""
+    (tmp_path / "note.json").write_text("{}")
+    script = (
+        "import pickle, sys\n"
+        "start = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+        "from crossmodal import configuration\n"
+        f"configuration.load({str(tmp_path / 'note.json')!r})\n"
+        "start()\n"
+        "import tensorflow as tf\n"
+        "get = tf.config.threading\n"
+        "print(get.get_intra_op_parallelism_threads(), get.get_inter_op_parallelism_threads())\n"
+    )
+    network = network_files.describe(str(workdir), "best")
+    start = avc_embedding.StartShards(network, EmbeddingSettings(), (), "fail", 3)
+    outcome = subprocess.run(
+        [sys.executable, "-c", script, pickle.dumps(start).hex()], cwd=ROOT, check=True,
+        capture_output=True, text=True,
+    )
+    assert outcome.stdout.split() == ["3", "3"]

@@ -101,6 +101,12 @@ def test_a_search_by_rows_needs_no_extra():
     assert not imported_at_once("launch.search", set()) & {"av", "faiss", "matplotlib", "sklearn"}
 
 
+def test_embedding_a_single_file_needs_no_beam():
+    assert "apache_beam" in imported_at_once("avc.sharded_embedding", set())
+    for command in ("launch.embed_avc", "launch.embed_yt8m"):
+        assert "apache_beam" not in imported_at_once(command, set()), command
+
+
 def test_some_libraries_have_one_place_each():
     for package in PACKAGES:
         for path in sources(package):
