@@ -95,12 +95,16 @@ def test_matches_are_written_and_are_the_best(folder):
 
 
 def test_seconds_are_embedded_beside_videos(folder):
-    done = launch(
-        "embed_yt8m", "--seconds", saved_model=folder / "export",
-        input_pattern=folder / "validate*.tfrecord", output=folder / "seconds.npz",
-    )
+    given = {"saved_model": folder / "export", "input_pattern": folder / "validate*.tfrecord"}
+    done = launch("embed_yt8m", "--seconds", **given, output=folder / "seconds.npz")
     assert done.status == 0, done.error
     held = np.load(folder / "seconds.npz")
+    done = launch("embed_yt8m", "--seconds", **given, output=folder / "shards", num_shards=1)
+    assert done.status == 0, done.error
+    shard = np.load(folder / "shards" / "embeddings-00000-of-00001.npz")
+    assert sorted(shard) == sorted(held)
+    for name in held:
+        np.testing.assert_array_equal(shard[name], held[name])
     videos = seconds_of(folder / "run", folder)
     assert held["ids"].tolist() == [v.id for v in videos]
     assert held["visual"].shape == (6, 8)
