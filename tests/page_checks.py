@@ -243,6 +243,11 @@ def anchors(text: str) -> set[str]:
 
 
 MENTION = re.compile(r"`--(no)?(\w+)")
+# Flags of other programs: of Docker, of TensorFlow's server, of Beam's workers.
+OF_OTHERS = {
+    "memory", "cpus", "tensorflow_intra_op_parallelism", "tensorflow_inter_op_parallelism",
+    "rest_api_timeout_in_ms", "rest_api_num_threads", "worker_pool", "user", "build",
+}
 
 
 def mention_problems(path: pathlib.Path, known: set[str], root: pathlib.Path = ROOT) -> list[str]:
