@@ -120,7 +120,7 @@ def vgg16_steps(
     paths = {}
     for split, pattern in (("train", data.train), ("test", data.test)):
         sounds, both = (
-            options.path("features", f"{name}_{split}.npz") for name in ("l3", "vgg16_l3")
+            options.path("runs", f"{name}_{split}.npz") for name in ("l3", "vgg16_l3")
         )
         embed = {
             "workdir": runs.workdir(options, l3, options.seeds[0]),
@@ -137,7 +137,7 @@ def vgg16_steps(
         steps.append(Step(f"embed-l3-{split}", "launch.embed_avc", embed, sounds))
         steps.append(Step(f"embed-vgg16-{split}", "launch.embed_vgg16", look, both))
         paths[split] = both
-    output = options.path("features", "vgg16.json")
+    output = options.path("runs", "vgg16.json")
     flags = {
         "eval_pattern": data.test,
         "moment": "middle",
@@ -178,7 +178,7 @@ def ndcg_rows(
 ) -> dict[str, tuple[Cell, ...]]:
     """Table 1: each system of the paper with ours below."""
     ave = runs.reports(options, names["ave"])
-    vgg = (options.path("features", "vgg16.json"),) if clips.vgg16_weights else ()
+    vgg = (options.path("runs", "vgg16.json"),) if clips.vgg16_weights else ()
     ours = {
         "L3-Net": (names["l3"], ave),
         "L3-Net with CCA": (f"{names['l3']} + CCA", ave),
