@@ -29,7 +29,7 @@ TINY = "picture_size=64,clip_seconds=2,audio_encoding=pcm16"
 SMALL = "picture_size=96,audio_encoding=pcm16"
 SCENES = {
     "tiny": (
-        ("train", "train", {"num_clips": 48, "clips_per_shard": 24, "set": TINY}),
+        ("train", "train", {"num_clips": 96, "clips_per_shard": 48, "set": TINY}),
         ("test", "test", {"num_clips": 32, "clips_per_shard": 16, "swap_pairs": 4, "set": TINY}),
     ),
     "small": (
@@ -40,6 +40,7 @@ SCENES = {
          {"num_clips": 500, "seed": 1, "set": f"{SMALL},{runs.TWO_OBJECTS}"}),
     ),
 }
+RANDOM_VGG16 = "The weights of VGG16 are random (`--vgg16_weights=none`)."
 INSTRUMENTS = "Musical instrument,Singing,Tools"
 
 
@@ -74,7 +75,7 @@ def plan(options: Options, clips: ClipOptions) -> Plan:
         data.synthetic,
         details(options, data, names),
         figures(options),
-        data.notes,
+        (*data.notes, *([RANDOM_VGG16] if clips.vgg16_weights == "none" else [])),
         data.files,
     )
 
