@@ -28,7 +28,8 @@ class HearingConfig:
 
     Attributes:
       steps: of Adam.
-      batch_size: seconds of sound in a step; those that hold several sounds do not count.
+      batch_size: seconds of sound in a step, at most one a scene; those that hold several
+        sounds do not count.
       learning_rate: the first; it falls to 0 as a cosine.
       seed: of weights, order and moments.
     """
@@ -82,7 +83,7 @@ def train(
       verbose: as `keras.Model.fit` takes it.
 
     Raises:
-      UserError: nothing is heard in the scenes, or they are fewer than a batch, or bad.
+      UserError: nothing is heard in the scenes, or they are bad.
     """
     heard = [sorted({event[0] for event in scene.events}) for scene in read_scenes(records)]
     classes = tuple(sorted({name for names in heard for name in names}))
@@ -134,8 +135,7 @@ def training_seconds(
     Seconds are drawn as `avc.pairs` draws them for the network. The class is 0 where no
     event is in the second; the weight is 0 where there are several, and 1 elsewhere.
 
-    Raises:
-      UserError: there are fewer scenes than a batch.
+    A batch of more than there are scenes has all of them.
     """
     drawing = dataclasses.replace(
         network.pairs, negatives="in_batch", negatives_from="other_video", mismatched_grid="same"
@@ -158,8 +158,9 @@ def training_seconds(
             "weight": tf.cast(number < 2, tf.float32),
         }
 
+    size = min(config.batch_size, records.count())
     pipeline = PipelineConfig(
-        config.batch_size, config.seed, random_access=True, draws_per_read=drawing.pairs_per_read
+        size, config.seed, random_access=True, draws_per_read=drawing.pairs_per_read
     )
     batches = open_training(records, pipeline).dataset(draw=draw)
     return batches.map(

@@ -25,6 +25,8 @@ EXCEPTIONS = {
     r"--runner=DataflowRunner": "needs a project of Google Cloud",
     r"^tensorboard ": "goes on until it is stopped, and serves a port",
     r"^bash launch/(demo|test)\.sh": "installs an environment; test_launch.py runs what it runs",
+    r"launch\.reproduce ": "takes minutes at least; test_reproduce.py runs every paper's",
+    r"launch\.explore ": "goes on until it is stopped; test_explorer_in_browser.py runs it",
     r"worker_pool_main|--environment_type=EXTERNAL": "goes on until it is stopped; "
     "test_beam_runners.py runs it",
     r"--strategy=multi_worker": "is two processes at once; test_workers_avc.py runs them",
@@ -59,7 +61,6 @@ SMALL = {
     "num_galleries": 2,
     "num_queries": 2,
     "num_videos": 8,
-    "num_workers": 1,
     "number": 4,
     "rounds": 1,
     "shorter_side": 96,
@@ -70,9 +71,9 @@ SMALL = {
     "validate_videos": 20,
 }
 # The same of flags that are left alone where they are not given.
-SMALL_IF_GIVEN = {"num_permutations": 2, "num_shards": 1, "swap_pairs": 1}
+SMALL_IF_GIVEN = {"num_permutations": 2, "num_shards": 1, "num_workers": 1, "swap_pairs": 1}
 # Where a command cannot do with so little.
-LARGER = {("experiment_shortcut", "num_clips"): 64}
+LARGER = {("experiment_shortcut", "num_clips"): 64, ("make_scenes", "num_clips"): 48}
 # What bundled records are enough for.
 ENOUGH = {("evaluate_yt8m", "gallery_sizes"): "256"}
 # Values that need a network.
