@@ -25,6 +25,9 @@ EXCEPTIONS = {
     r"--runner=DataflowRunner": "needs a project of Google Cloud",
     r"^tensorboard ": "goes on until it is stopped, and serves a port",
     r"^bash launch/(demo|test)\.sh": "installs an environment; test_launch.py runs what it runs",
+    r"^(docker|curl) ": "needs containers; test_dockerfiles.py and test_serving.py check these",
+    r"launch\.query_server ": "needs a model server; test_serving.py runs it against one",
+    r"launch\.import_openl3 ": "needs OpenL3's files; test_openl3.py makes such",
     r"launch\.reproduce ": "takes minutes at least; test_reproduce.py runs every paper's",
     r"launch\.explore ": "goes on until it is stopped; test_explorer_in_browser.py runs it",
     r"worker_pool_main|--environment_type=EXTERNAL": "goes on until it is stopped; "
@@ -73,7 +76,7 @@ SMALL = {
 # The same of flags that are left alone where they are not given.
 SMALL_IF_GIVEN = {"num_permutations": 2, "num_shards": 1, "num_workers": 1, "swap_pairs": 1}
 # Where a command cannot do with so little.
-LARGER = {("experiment_shortcut", "num_clips"): 64, ("make_scenes", "num_clips"): 48}
+LARGER = {("experiment_shortcut", "num_clips"): 64, ("make_scenes", "num_clips"): 96}
 # What bundled records are enough for.
 ENOUGH = {("evaluate_yt8m", "gallery_sizes"): "256"}
 # Values that need a network.

@@ -41,7 +41,7 @@ def test_a_command_is_made_small():
     given = ["--output=/data/x", "--set=picture_size=96,clip_seconds=1.2", "--set=looks=any",
              "--num_clips=2000", "--swap_pairs=0"]
     small = table.shrink("launch.make_scenes", given, "/box")
-    assert {"--output=/box/data/x", "--num_clips=24", "--swap_pairs=0", "--clips_per_shard=12",
+    assert {"--output=/box/data/x", "--num_clips=96", "--swap_pairs=0", "--clips_per_shard=12",
             "--set=picture_size=96,clip_seconds=1.2,looks=any"} <= set(small)
     assert "num_clips" not in small[-1] and "max_steps" in small[-1].removeprefix("--undefok=")
     given = ["--grid=rate=1,2,3 units=4,5", "--eval_pattern=gs://a/*,/b/*", "--max_steps=1"]
