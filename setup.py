@@ -42,6 +42,7 @@ EXTRAS["test"] = [
     *EXTRAS["probe"],
     *EXTRAS["serving"],
     *EXTRAS["explore"],
+    "librosa>=0.10,<0.12",
     # The newest that goes with TensorFlow 2.16 and NumPy 1.
     "jax[cpu]==0.4.34",
     "pytest>=8,<10",
