@@ -311,6 +311,7 @@ def demo_commands(testdata, workdir):
         yield name, re.sub(r"testdata/", f"{testdata}/", text).split()
 
 
+@pytest.mark.slow
 def test_the_demo_trains_with_flags_that_there_are(tmp_path, testdata):
     """Its commands on YouTube-8M features, with fewer steps, on the bundled data."""
     commands = list(demo_commands(testdata, tmp_path / "demo"))[:3]

@@ -150,6 +150,7 @@ def check_examples(found: dict, exports, file: pathlib.Path) -> None:
     assert_close(found["yt8m", "serving_default"]["visual_embedding"], same)
 
 
+@pytest.mark.slow
 def test_the_page_asks_every_signature_over_rest(exports, ports, picture):
     address = f"http://127.0.0.1:{ports[0]}"
     found = examples("Every signature over REST", "http://127.0.0.1:8501", address)
@@ -304,6 +305,7 @@ def test_no_files_are_no_mistake(graphs):
     assert found["embedding"].shape == (0, 8)
 
 
+@pytest.mark.slow
 def test_saved_model_cli_runs_every_signature(exports, ports, tmp_path):
     """All in one process of the tool's own module, as each would take seconds to begin."""
     given = {
