@@ -15,7 +15,6 @@ from crossmodal import checkpoints, configuration
 from crossmodal.errors import UserError
 from crossmodal.export import Signature, is_export, load_signatures
 from crossmodal.rows import Features, in_rows
-from crossmodal.training import CONFIGURATION
 
 # Rows that go through the network at once.
 ROWS = 64
@@ -197,7 +196,7 @@ def read_config(path: str) -> AvcConfig:
     Raises:
       UserError: there is none.
     """
-    source = os.path.join(path, CONFIGURATION)
+    source = os.path.join(path, configuration.FILE)
     saved = configuration.load(source)
     if "avc" not in saved:
         raise UserError(f"{path}: neither a work folder of train_avc nor an export of one")

@@ -25,7 +25,6 @@ from crossmodal.export import (
     run_tflite,
     write_tflite,
 )
-from crossmodal.training import CONFIGURATION
 
 
 def export(
@@ -57,7 +56,7 @@ def export(
         export_saved_model(folder, {"network": trained.network.deployed}, signatures)
         differences = write_towers(trained, folder) if tflite else {}
         saved = {"avc": configuration.to_dict(config), "tflite_difference": differences}
-        configuration.save(os.path.join(folder, CONFIGURATION), saved)
+        configuration.save(os.path.join(folder, configuration.FILE), saved)
         if metrics:
             configuration.save(os.path.join(folder, METRICS_FILE), metrics)
         card = model_card(config, signatures, metrics or {}, differences)

@@ -18,7 +18,6 @@ from crossmodal.export import (
     export_saved_model,
 )
 from crossmodal.request_checks import Tensors, checked, on_rows
-from crossmodal.training import CONFIGURATION
 
 
 def signatures(tower: OpenL3) -> dict[str, Signature]:
@@ -70,7 +69,7 @@ def export(tower: OpenL3, output: str, source: str) -> None:
     with files.whole_folder(output) as folder:
         export_saved_model(folder, {"tower": tower.model}, found)
         saved = {"openl3": configuration.to_dict(tower.config), "weights": os.path.basename(source)}
-        configuration.save(os.path.join(folder, CONFIGURATION), saved)
+        configuration.save(os.path.join(folder, configuration.FILE), saved)
         files.write_text(os.path.join(folder, CARD_FILE), model_card(tower, found, source))
 
 

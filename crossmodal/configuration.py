@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from crossmodal import files
 from crossmodal.errors import ConfigurationError
 
+FILE = "configuration.json"
+"""In a work folder or an export: the whole configuration."""
 C = TypeVar("C")
 
 

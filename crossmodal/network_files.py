@@ -6,11 +6,10 @@ import os
 
 import tensorflow as tf
 
-from crossmodal import checkpoints, shard_plan
+from crossmodal import checkpoints, configuration, shard_plan
 from crossmodal.errors import UserError
 from crossmodal.export import SAVED_MODEL, is_export
 
-_CONFIGURATION = "configuration.json"
 _PIECE = 1 << 24
 
 
@@ -49,9 +48,9 @@ def describe(path: str, checkpoint: str) -> NetworkFiles:
 
 def _digest(path: str, checkpoint: str) -> str:
     if is_export(path):
-        weights, whole = os.path.join(path, "variables"), [SAVED_MODEL, _CONFIGURATION]
+        weights, whole = os.path.join(path, "variables"), [SAVED_MODEL, configuration.FILE]
     else:
-        weights, whole = checkpoints.chosen(path, checkpoint), [_CONFIGURATION]
+        weights, whole = checkpoints.chosen(path, checkpoint), [configuration.FILE]
     digest = hashlib.sha256()
     try:
         # What else is known of a checkpoint, in its state.json, may change.

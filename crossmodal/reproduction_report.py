@@ -65,7 +65,7 @@ def gather(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> dict[str, An
 def configurations(plan: Plan) -> dict[str, Any]:
     """All fields of every training, by the path of the file that it saved them in."""
     folders = dict.fromkeys(step.flags["workdir"] for step in plan.steps if "workdir" in step.flags)
-    paths = [os.path.join(str(folder), "configuration.json") for folder in folders]
+    paths = [os.path.join(str(folder), configuration.FILE) for folder in folders]
     return {path: configuration.load(path) for path in paths if os.path.exists(path)}
 
 

@@ -170,6 +170,18 @@ def fitting(execution: Execution) -> Execution:
     return execution
 
 
+def shared_out(execution: Execution, threads: int, num_shards: int) -> tuple[Execution, int]:
+    """Processes that fit the machine, and TensorFlow's threads in each.
+
+    Args:
+      execution: where and how.
+      threads: that were asked for; 0 for `threads_per_process`.
+      num_shards: of the plan.
+    """
+    execution = fitting(execution)
+    return execution, threads or threads_per_process(execution, num_shards)
+
+
 def threads_per_process(execution: Execution, num_shards: int) -> int:
     """How many threads TensorFlow may have in a process; 0 for as many as it likes.
 

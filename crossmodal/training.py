@@ -24,7 +24,6 @@ from crossmodal.task import Result, Task, TrainingConfig
 
 __all__ = ["Result", "Task", "TrainingConfig", "load_best", "load_latest", "train"]
 
-CONFIGURATION = "configuration.json"
 # A run may be resumed with other values of these: none of them changes what a step does.
 MAY_CHANGE = (
     "training.max_steps",
@@ -110,7 +109,7 @@ def check_configuration(
       ConfigurationError: naming the fields that differ from those of the checkpoints.
     """
     values = {**saved, "training": configuration.to_dict(config)}
-    path = os.path.join(workdir, CONFIGURATION)
+    path = os.path.join(workdir, configuration.FILE)
     if checkpoints.complete_steps(os.path.join(workdir, checkpoints.LATEST)):
         differing = [
             line

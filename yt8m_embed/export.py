@@ -43,7 +43,6 @@ from yt8m_embed.model import (
     single_modality,
     single_modality_seconds,
 )
-from yt8m_embed.model_source import CONFIGURATION_FILE
 
 LABEL_FILE = "label_names.csv"
 # Of a feature: the squares of more would not be finite.
@@ -182,7 +181,7 @@ def export(
                 write_tflite(os.path.join(folder, f"{modality}.tflite"), content)
                 differences[modality] = tflite_difference(embedding, content, modality)
         saved = {"embedding": configuration.to_dict(config), "tflite_difference": differences}
-        configuration.save(os.path.join(folder, CONFIGURATION_FILE), saved)
+        configuration.save(os.path.join(folder, configuration.FILE), saved)
         write_labels(os.path.join(folder, LABEL_FILE), label_names, config.model.num_classes)
         if metrics:
             configuration.save(os.path.join(folder, METRICS_FILE), metrics)

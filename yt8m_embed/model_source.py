@@ -7,8 +7,6 @@ from crossmodal.errors import ConfigurationError, UserError
 from yt8m_embed.configuration import EmbeddingConfig
 from yt8m_embed.reading import feature_level
 
-CONFIGURATION_FILE = "configuration.json"
-
 
 def read_config(path: str) -> EmbeddingConfig:
     """The configuration in a work folder or an export.
@@ -16,7 +14,7 @@ def read_config(path: str) -> EmbeddingConfig:
     Raises:
       UserError: there is none.
     """
-    source = os.path.join(path, CONFIGURATION_FILE)
+    source = os.path.join(path, configuration.FILE)
     saved = configuration.load(source)
     if "embedding" not in saved:
         raise UserError(f"{path}: neither a work folder of train_yt8m nor an export")

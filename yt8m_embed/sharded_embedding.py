@@ -53,8 +53,7 @@ def embed(job: Job, execution: Execution, threads: int = 0) -> Result:
     sources = [shard_plan.describe(path) for path in paths]
     plan = sharded_embedding.make_plan(job.target, settings, sources)
     shard_plan.check_apart(plan, job.input_pattern, "input_pattern", job.target.output)
-    execution = sharded_embedding.fitting(execution)
-    threads = threads or sharded_embedding.threads_per_process(execution, len(plan.names))
+    execution, threads = sharded_embedding.shared_out(execution, threads, len(plan.names))
     start = StartShards(network, job.target.on_bad_record, threads)
     return sharded_embedding.run(plan, start, execution, job.target)
 

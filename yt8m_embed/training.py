@@ -13,7 +13,7 @@ from crossmodal.errors import ConfigurationError, UserError
 from crossmodal.opening import report_damage
 from crossmodal.pipeline import PipelineConfig, TrainingBatches, open_training
 from crossmodal.reading import Holdout, Records, blocks, explained
-from yt8m_embed import embedding, model, model_source, objectives, second_retrieval
+from yt8m_embed import embedding, model, objectives, second_retrieval
 from yt8m_embed.configuration import EmbeddingConfig, ModelConfig, OptimizerConfig
 from yt8m_embed.moments import gather_moments
 from yt8m_embed.reading import feature_level, open_records
@@ -252,5 +252,5 @@ def best_metric(config: EmbeddingConfig) -> str:
 
 def find_workdir_data(workdir: str) -> DataConfig:
     """The data configuration that a work folder was trained with."""
-    path = os.path.join(workdir, model_source.CONFIGURATION_FILE)
+    path = os.path.join(workdir, configuration.FILE)
     return configuration.from_dict(DataConfig, configuration.load(path)["data"], path)
